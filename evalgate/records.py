@@ -1,0 +1,569 @@
+"""The values that flow from stage to stage. All frozen: change one with `dataclasses.replace`.
+
+    Case → Request → Output → Score → Result → Run → Baseline → Finding → Verdict
+
+Rates and scores are in [0, 1], `_s` is seconds, `_usd` dollars, unknown is None and never 0.
+This module imports nothing of evalgate and knows no file, network, clock or store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+Json: TypeAlias = Any
+"""Whatever JSON can hold: None, bool, int, float, str, list, dict."""
+
+EVERY_CASE = "*"
+"""The category that stands for every case, in output."""
+
+VERDICT_SCHEMA = "evalgate.verdict/1"
+
+
+def fingerprint(value: Json) -> str:
+    """A short name for a content: the first 16 hex digits of the SHA-256 of its canonical JSON, tagged `s1:`.
+
+    Equal values give equal names whatever the order of keys. 64 bits: collisions are not to be feared among
+    the millions of cases of one history, but it is no protection against somebody who looks for one.
+    """
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return "s1:" + hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+# ---- what is asked ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where a user wrote something, for messages and annotations."""
+
+    file: str
+    line: int
+    """From 1."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScorerSpec:
+    """A scorer as it was asked for: a kind's name, or `file.py:function`, with checked options."""
+
+    name: str
+    options: Mapping[str, Json] = field(default_factory=dict)
+    weight: float = 1.0
+    base_dir: str = "."
+    """Folder that a `file.py:function` is relative to."""
+
+    @property
+    def key(self) -> str:
+        """Equal for equal specs: cases that ask for the same scorer share one."""
+        return json.dumps([self.name, self.options, self.weight, self.base_dir], sort_keys=True, default=str)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One row of an eval set, checked and complete."""
+
+    id: str
+    categories: tuple[str, ...]
+    """One or more, in the order written, without duplicates."""
+    input: Json = None
+    messages: tuple[Mapping[str, Json], ...] = ()
+    """A conversation to continue, in the shape of chat completions; empty where `input` is used."""
+    expected: Json = None
+    """The reference answer. A scalar is the text the user wrote; lists and mappings keep their structure."""
+    tags: tuple[str, ...] = ()
+    context: Json = None
+    """What the user hands over beside the input, for templates and scorers."""
+    cluster: str | None = None
+    critical: bool = False
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    """Every other column: template variables, and material for own scorers."""
+    scorers: tuple[str, ...] = ()
+    """Keys of the `ScorerSpec`s that judge this case, in the eval set's table."""
+    template: str | None = None
+    """Key of the template that makes the request, in the eval set's table; None: input or messages are the request."""
+    source: Source = Source(file="", line=0)
+
+    def content(self) -> str:
+        """Fingerprint of what is asked and expected; the prompt's template, the scorers and the tags are not part
+        of it: a template is under test, scorers have versions of their own, tags only select."""
+        return fingerprint(
+            [self.id, self.input, self.messages, self.expected, self.context, sorted(self.categories), self.metadata]
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One case, rendered: what an endpoint is given. Users' callables see `.prompt`, `.messages`, `.case`."""
+
+    case: Case
+    epoch: int
+    """From 1."""
+    prompt: str
+    """The rendered text; for a case with messages the last user message's text."""
+    messages: tuple[Mapping[str, Json], ...]
+    """The same as a conversation; never empty."""
+    params: Mapping[str, Json] = field(default_factory=dict)
+    """`endpoint.params` of the configuration."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvalSet:
+    """Every case of a suite, from all its files."""
+
+    name: str
+    cases: tuple[Case, ...]
+    """At least one; ids are unique."""
+    scorers: Mapping[str, ScorerSpec]
+    """By `ScorerSpec.key`."""
+    templates: Mapping[str, Json] = field(default_factory=dict)
+    """Template source by key: a text, or a list of messages with templates as contents."""
+
+    def content(self) -> str:
+        """Fingerprint of the cases' contents, whatever their order."""
+        return fingerprint(sorted(case.content() for case in self.cases))
+
+
+# ---- what comes back --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolCall:
+    """One call of a tool that the model asked for."""
+
+    name: str
+    arguments: Json = None
+    """Parsed JSON where it was JSON, else the text as it came."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """What one call gave. Unknown is None."""
+
+    text: str | None = None
+    data: Json = None
+    """The answer as structure, where the endpoint gave one that is no text."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    contexts: tuple[Json, ...] | None = None
+    """Retrieved passages: texts, or mappings with `id` and `text`. None: the endpoint does not say; (): none found."""
+    latency_s: float | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost_usd: float | None = None
+    model: str | None = None
+    """The model that the endpoint says has answered."""
+    system_fingerprint: str | None = None
+    response_id: str | None = None
+    finish_reason: str | None = None
+    cached: bool = False
+    """Answered from a store of earlier answers: no repeat, no latency, no cost."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """What one scorer says of one output."""
+
+    scorer: str
+    value: float
+    """In [0, 1]."""
+    reason: str
+    version: str
+    """Changes when the same output could be judged differently."""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """One case and epoch that was answered and judged."""
+
+    case_id: str
+    epoch: int
+    score: float
+    """Weighted mean of `scores`, in [0, 1]."""
+    scores: tuple[Score, ...] = ()
+    output: Output = Output()
+    attempts: int = 1
+
+
+class Stage(StrEnum):
+    """Where a result failed."""
+
+    RENDER = "render"
+    ENDPOINT = "endpoint"
+    SCORER = "scorer"
+    RECORDED = "recorded"
+    """The recorded row says so itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """One case and epoch without a score. Never a zero: nothing was learnt about quality."""
+
+    case_id: str
+    epoch: int
+    stage: Stage
+    cause: str
+    output: Output | None = None
+    """What the endpoint gave, where the failure came after it."""
+    attempts: int = 1
+
+
+Result: TypeAlias = Scored | Failed
+
+
+# ---- a run ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseRef:
+    """What a run remembers of a case that it was to run."""
+
+    id: str
+    categories: tuple[str, ...]
+    content: str | None = None
+    """Fingerprint of the case's content; None where a recorded row does not tell."""
+    scorers: str | None = None
+    """Fingerprint of its scorers' and judges' versions; None where unknown."""
+    critical: bool = False
+    cluster: str | None = None
+    tags: tuple[str, ...] = ()
+    input: Json = None
+    expected: Json = None
+    source: Source | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Version:
+    """Fingerprint of what was tested: endpoint, model, parameters, prompts, tools, index. The commit is no part."""
+
+    id: str | None
+    parts: Mapping[str, Json] = field(default_factory=dict)
+
+    @staticmethod
+    def of(parts: Mapping[str, Json]) -> Version:
+        """The version of these parts; unknown (None) where there are none."""
+        return Version(id=fingerprint(parts) if parts else None, parts=dict(parts))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """What a run cost."""
+
+    calls: int = 0
+    calls_saved: int = 0
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost_usd: float | None = None
+    """None where the price of any call is unknown: a sum of some would look like a price."""
+    wall_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """Everything about one execution. Immutable once written."""
+
+    id: str
+    suite: str
+    created: datetime
+    """With time zone, UTC."""
+    cases: tuple[CaseRef, ...]
+    """Every case that was to run, sorted by id; each planned case, whether it has a result or not."""
+    results: tuple[Result, ...]
+    """Sorted by case and epoch; (case, epoch) is unique."""
+    epochs: int = 1
+    """Planned repetitions of each case."""
+    commit: str | None = None
+    branch: str | None = None
+    version: Version = Version(id=None)
+    evalset: str | None = None
+    """Fingerprint of the whole eval set; None where nothing says which cases it has (recorded rows alone)."""
+    selection: str | None = None
+    """Which part of the eval set was asked for; None: all of it. A partial run never becomes a baseline."""
+    stopped: str | None = None
+    """Why the run ended before its plan did; None: it did not."""
+    origin: Literal["run", "import"] = "run"
+    usage: Usage = Usage()
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+
+# ---- the decision -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pinned:
+    """The runs that somebody named."""
+
+    runs: tuple[Run, ...]
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Nearest:
+    """The runs that the history offers: the nearest comparable one first, then earlier ones of its version."""
+
+    runs: tuple[Run, ...]
+    why: str
+    behind: int | None
+    """How many commits the first of them lies behind; None where there is no repository to ask."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Missing:
+    """There is nothing to compare with, and this is why."""
+
+    reason: str
+
+
+Baseline: TypeAlias = Pinned | Nearest | Missing
+
+
+class Status(StrEnum):
+    """What became of one rule."""
+
+    PASS = "pass"
+    BREACH = "breach"
+    INCONCLUSIVE = "inconclusive"
+    MISSING = "missing"
+    DRIFT = "drift"
+    INFO = "info"
+
+
+class VerdictName(StrEnum):
+    """The gate's answers, the first that applies winning."""
+
+    ERROR = "error"
+    NOT_COMPARABLE = "not_comparable"
+    NOT_EVALUATED = "not_evaluated"
+    FAIL = "fail"
+    NO_BASELINE = "no_baseline"
+    INCONCLUSIVE = "inconclusive"
+    PASS = "pass"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One rule's outcome with its numbers and one sentence."""
+
+    rule: str
+    """`min`, `max_drop`, or a name under `limits`."""
+    metric: str
+    category: str
+    status: Status
+    sentence: str
+    gating: bool = True
+    n: int = 0
+    """Cases with a score."""
+    n_pairs: int | None = None
+    """Cases with a score on both sides; None for rules that compare nothing."""
+    before: float | None = None
+    after: float | None = None
+    delta: float | None = None
+    """After minus before over the cases that both sides have."""
+    ci: tuple[float, float] | None = None
+    """95 % interval of `delta`, for reading; the decision does not use it."""
+    p: float | None = None
+    p_adjusted: float | None = None
+    """A breach requires `p_adjusted <= alpha`."""
+    detectable: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CategorySummary:
+    """One category's counts. `n` counts results (cases x epochs), scored or not."""
+
+    n: int
+    passed: int
+    unscored: int
+    score: float | None
+    before: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseLists:
+    """Ids of the cases worth a look, each list sorted."""
+
+    regressed: tuple[str, ...] = ()
+    improved: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unscored: tuple[str, ...] = ()
+    flaky: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    """On both sides, but with other content or other scorers: not compared."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaselineSummary:
+    """Which runs were compared with, and why those."""
+
+    kind: Literal["pinned", "nearest", "missing"]
+    why: str
+    ids: tuple[str, ...] = ()
+    commit: str | None = None
+    behind: int | None = None
+    age_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The gate's answer, whole. `to_dict` is the contract `evalgate.verdict/1`."""
+
+    verdict: VerdictName
+    exit_code: int
+    reason: str
+    """The first line: what decided, in one sentence."""
+    findings: tuple[Finding, ...]
+    categories: Mapping[str, CategorySummary]
+    cases: CaseLists
+    usage: Usage
+    baseline: BaselineSummary
+    suite: str | None = None
+    run_id: str | None = None
+    run_version: str | None = None
+    run_commit: str | None = None
+    run_created: datetime | None = None
+    selection: str | None = None
+    alpha: float = 0.05
+    notes: tuple[str, ...] = ()
+    """What a reader has to know beside the reason, one sentence each."""
+
+    def to_dict(self) -> dict[str, Json]:
+        """The verdict as JSON: fixed key order, sorted lists, numbers rounded to 6 digits."""
+        return {
+            "schema": VERDICT_SCHEMA,
+            "suite": self.suite,
+            "verdict": self.verdict.value,
+            "exit_code": self.exit_code,
+            "reason": self.reason,
+            "run": {
+                "id": self.run_id,
+                "version": self.run_version,
+                "commit": self.run_commit,
+                "created": _utc(self.run_created),
+            },
+            "baseline": {
+                "kind": self.baseline.kind,
+                "ids": list(self.baseline.ids),
+                "commit": self.baseline.commit,
+                "behind": self.baseline.behind,
+                "age_s": _rounded(self.baseline.age_s),
+                "why": self.baseline.why,
+            },
+            "findings": [_finding(finding) for finding in self.findings],
+            "categories": {
+                name: {
+                    "n": row.n,
+                    "passed": row.passed,
+                    "unscored": row.unscored,
+                    "score": _rounded(row.score),
+                    "before": _rounded(row.before),
+                }
+                for name, row in sorted(self.categories.items())
+            },
+            "cases": {
+                name: sorted(getattr(self.cases, name))
+                for name in (
+                    "regressed",
+                    "improved",
+                    "added",
+                    "removed",
+                    "missing",
+                    "unscored",
+                    "flaky",
+                    "changed",
+                )
+            },
+            "usage": {
+                "calls": self.usage.calls,
+                "calls_saved": self.usage.calls_saved,
+                "tokens_in": self.usage.tokens_in,
+                "tokens_out": self.usage.tokens_out,
+                "cost_usd": _rounded(self.usage.cost_usd),
+                "wall_s": _rounded(self.usage.wall_s),
+            },
+            "notes": list(self.notes),
+            "selection": self.selection,
+        }
+
+
+# ---- the course of things ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """One metric of one category over the runs of a suite, oldest first."""
+
+    category: str
+    metric: str
+    values: tuple[float, ...]
+    """One a run that tells it; at least one."""
+    change: float
+    """Mean of the last third less mean of the first third; 0 for fewer than two values."""
+    p_worse: float | None
+    """Chance of a course this steadily worse if order meant nothing; None for fewer than four values."""
+    is_moving: bool
+    """Steadily worse by more than chance explains, over all courses of the suite together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuiteTrend:
+    """Where a suite is moving."""
+
+    suite: str
+    runs: int
+    """Complete runs in the window."""
+    first: datetime
+    last: datetime
+    versions: int
+    """Different versions among them."""
+    courses: tuple[Course, ...]
+    """`"*"` first, then by category; score before latency and cost."""
+    baseline_id: str | None
+    """The newest run that can serve as a baseline; None: there is none."""
+    baseline_age_s: float | None
+    oldest_pooled_age_s: float | None
+    """Age of the oldest run that is pooled with it."""
+
+
+def _finding(finding: Finding) -> dict[str, Json]:
+    return {
+        "rule": finding.rule,
+        "metric": finding.metric,
+        "category": finding.category,
+        "status": finding.status.value,
+        "gating": finding.gating,
+        "n": finding.n,
+        "n_pairs": finding.n_pairs,
+        "before": _rounded(finding.before),
+        "after": _rounded(finding.after),
+        "delta": _rounded(finding.delta),
+        "ci": None if finding.ci is None else [_rounded(end) for end in finding.ci],
+        "p": _rounded(finding.p),
+        "p_adjusted": _rounded(finding.p_adjusted),
+        "detectable": _rounded(finding.detectable),
+        "limit": _rounded(finding.limit),
+        "sentence": finding.sentence,
+    }
+
+
+def _rounded(number: float | None) -> float | None:
+    # + 0.0 turns -0.0 into 0.0: the same input must give the same bytes whatever the order of its rows.
+    return None if number is None else round(number, 6) + 0.0
+
+
+def _utc(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def weighted_mean(scores: Sequence[Score]) -> float:
+    """Weighted mean of a case's scores, in [0, 1]. Weights are positive; there is at least one score."""
+    return sum(score.value * score.weight for score in scores) / sum(score.weight for score in scores)
