@@ -1,0 +1,330 @@
+"""The history store: runs are written once and never changed; verdicts and blessings are added to them.
+
+`History.open` is the only door. Must not know the gate, nor how a run came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, func, select
+from sqlalchemy.exc import IntegrityError
+
+from evalgate.errors import InputError, StoreError
+from evalgate.history import packing, shape
+from evalgate.history.connection import Place, check_room, connect, explained, writing
+from evalgate.history.listing import Blessing, CaseMark, RunRow, SummaryRow, VerdictRow
+from evalgate.records import CaseRef, Run, Verdict
+
+SHORTEST_PREFIX = 4
+LATEST = "latest"
+
+
+class History:
+    """Runs, their verdicts and their blessings, in SQLite or PostgreSQL. A context manager.
+
+    Every method raises StoreError where the database is locked, read-only, damaged, full or out of reach, with a
+    message that says which and what to do.
+    """
+
+    def __init__(self, engine: Engine, place: Place) -> None:
+        self._engine = engine
+        self._place = place
+        self._last_plan: dict[str, tuple[CaseRef, ...]] = {}
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = True) -> History:
+        """The history at this URL, its schema brought up to date.
+
+        url: `sqlite:///relative/or//absolute.db` (relative to the current directory), `sqlite://` (in memory, for one
+        process), or `postgresql://user:password@host/database` (extra `postgres`).
+        create: begin a history where there is none; otherwise that raises InputError. A bad URL is an InputError too.
+        """
+        place = Place(url)
+        return cls(connect(place, create=create), place)
+
+    @property
+    def place(self) -> str:
+        """The store's URL for messages, without password."""
+        return self._place.name
+
+    def close(self) -> None:
+        """Let go of the database. The object is of no use afterwards."""
+        self._engine.dispose()
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- writing ------------------------------------------------------------------------------------------
+
+    def check_writable(self) -> None:
+        """Raises StoreError where a run could not be written now. Changes nothing; asked before calls are paid for."""
+        with explained(self._place):
+            check_room(self._place)
+            with self._engine.connect().execution_options(writes=True) as connection:
+                # Only a real insert meets a read-only file or role; closing the connection takes it back.
+                connection.execute(shape.plans.insert().values(key="writable?", n_cases=0))
+
+    def write_run(self, run: Run) -> None:
+        """Keep a run with everything in it, in one transaction: all of it or nothing.
+
+        Raises StoreError where a run of this id is there already: runs never change.
+        """
+        rows = packing.plan_of(run)
+        version = packing.version_row(run.version)
+        with explained(self._place), writing(self._engine) as connection:
+            connection.execute(self._new(shape.versions), version)
+            self._share_plan(connection, rows)
+            row = packing.run_row(run, plan=rows.key, version=version["key"])
+            try:
+                number = int(connection.execute(shape.runs.insert().returning(shape.runs.c.number), row).scalar_one())
+            except IntegrityError as error:
+                raise StoreError(f"{self._place} has a run {run.id} already, and runs never change") from error
+            _insert(
+                connection,
+                shape.results,
+                [packing.result_row(result, run=number, position=place) for place, result in enumerate(run.results)],
+            )
+            _insert(
+                connection,
+                shape.scores,
+                [
+                    score
+                    for place, result in enumerate(run.results)
+                    for score in packing.score_rows(result, run=number, position=place)
+                ],
+            )
+            _insert(connection, shape.summaries, packing.summary_rows(run, number=number))
+
+    def write_verdict(self, run_id: str, verdict: Verdict, *, decided: datetime) -> None:
+        """Add a decision about a run. Earlier ones stay; the last one counts.
+
+        Raises InputError where there is no run of this id.
+        """
+        with explained(self._place), writing(self._engine) as connection:
+            row = {
+                "run": self._number(connection, run_id),
+                "decided": decided,
+                "verdict": verdict.verdict.value,
+                "exit_code": verdict.exit_code,
+                "body": verdict.to_dict(),
+            }
+            connection.execute(shape.verdicts.insert(), row)
+
+    def write_blessing(self, run_id: str, *, reason: str, author: str, created: datetime) -> None:
+        """Add somebody's word that this run may serve as baseline.
+
+        Raises InputError where there is no run of this id, or no reason.
+        """
+        if not reason.strip():
+            raise InputError("a blessing needs a reason: say why this run may serve as baseline")
+        with explained(self._place), writing(self._engine) as connection:
+            number = self._number(connection, run_id)
+            row = {"run": number, "created": created, "author": author, "reason": reason}
+            connection.execute(shape.blessings.insert(), row)
+
+    def _share_plan(self, connection: Connection, plan: packing.Plan) -> None:
+        row = {"key": plan.key, "n_cases": len(plan.cases)}
+        # Where another process writes the same plan just now, this waits for it, and then finds it there.
+        is_new = connection.execute(self._new(shape.plans).returning(shape.plans.c.key), row).first() is not None
+        if is_new:
+            if plan.texts:
+                connection.execute(self._new(shape.case_texts), plan.texts)
+            _insert(connection, shape.cases, plan.cases)
+
+    def _new(self, table: Table) -> Any:
+        """An INSERT that leaves what is there already."""
+        if self._place.is_sqlite:
+            from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+
+            return insert_sqlite(table).on_conflict_do_nothing()
+        from sqlalchemy.dialects.postgresql import insert as insert_postgres
+
+        return insert_postgres(table).on_conflict_do_nothing()
+
+    # ---- reading ------------------------------------------------------------------------------------------
+
+    def read_run(self, ref: str, *, suite: str | None = None) -> Run:
+        """The run of this id, of this unique prefix of an id (four characters or more), or the `latest`.
+
+        suite: look among its runs only. Raises InputError where nothing, or more than one run, is meant.
+        """
+        with explained(self._place), self._engine.connect() as connection:
+            number = self._find(connection, ref, suite)
+            run = _one(connection, shape.runs, shape.runs.c.number == number)
+            version = _one(connection, shape.versions, shape.versions.c.key == run["version"])
+            cases = self._cases(connection, run["plan"])
+            results = connection.execute(
+                select(shape.results).where(shape.results.c.run == number).order_by(shape.results.c.position)
+            ).all()
+            scores = connection.execute(
+                select(shape.scores)
+                .where(shape.scores.c.run == number)
+                .order_by(shape.scores.c.result, shape.scores.c.position)
+            )
+            return packing.run_from(run, version=version, cases=cases, results=results, scores=scores)
+
+    def _cases(self, connection: Connection, plan: str) -> tuple[CaseRef, ...]:
+        # The runs of a baseline mostly share their plan, and plans never change: the last one is kept at hand.
+        if plan not in self._last_plan:
+            rows = connection.execute(
+                select(shape.cases, shape.case_texts.c.input, shape.case_texts.c.expected)
+                .join(shape.case_texts, shape.cases.c.texts == shape.case_texts.c.key)
+                .where(shape.cases.c.plan == plan)
+                .order_by(shape.cases.c.position)
+            )
+            self._last_plan = {plan: tuple(map(packing.case_from, rows.mappings()))}
+        return self._last_plan[plan]
+
+    def list_runs(
+        self,
+        *,
+        suite: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+        branch: str | None = None,
+    ) -> list[RunRow]:
+        """The runs, newest first, without cases and results. since: created then or later."""
+        runs = shape.runs.c
+        last = select(shape.verdicts.c.run, func.max(shape.verdicts.c.number).label("number"))
+        last_number = last.group_by(shape.verdicts.c.run).subquery()
+        verdicts = shape.verdicts.c
+        blessed = select(shape.blessings.c.run).where(shape.blessings.c.run == runs.number).exists()
+        query = (
+            select(
+                *(runs.id, runs.suite, runs.created, runs.commit_sha, runs.branch, shape.versions.c.id),
+                *(runs.selection, runs.stopped, runs.origin, shape.plans.c.n_cases, runs.n_results, runs.n_unscored),
+                *(runs.score, runs.cost_usd, verdicts.verdict, verdicts.exit_code, blessed, runs.plan),
+            )
+            .select_from(shape.runs)
+            .join(shape.versions, shape.versions.c.key == runs.version)
+            .join(shape.plans, shape.plans.c.key == runs.plan)
+            .outerjoin(last_number, last_number.c.run == runs.number)
+            .outerjoin(shape.verdicts, verdicts.number == last_number.c.number)
+            .order_by(runs.created.desc(), runs.number.desc())
+            .limit(limit)
+        )
+        for column, value in ((runs.suite, suite), (runs.branch, branch)):
+            if value is not None:
+                query = query.where(column == value)
+        if since is not None:
+            query = query.where(runs.created >= since)
+        names = RunRow.__slots__
+        with explained(self._place), self._engine.connect() as connection:
+            return [RunRow(**dict(zip(names, row, strict=True))) for row in connection.execute(query)]
+
+    def summaries(self, *, suite: str, since: datetime | None = None) -> list[SummaryRow]:
+        """Every figure of the suite's runs, oldest run first, then by category and metric."""
+        runs, figures = shape.runs.c, shape.summaries.c
+        query = (
+            select(
+                *(runs.id, runs.created, runs.commit_sha, runs.branch),
+                *(figures.category, figures.metric, figures.value, figures.n),
+            )
+            .join_from(shape.runs, shape.summaries, figures.run == runs.number)
+            .where(runs.suite == suite)
+            .order_by(runs.created, runs.number)
+        )
+        if since is not None:
+            query = query.where(runs.created >= since)
+        names = SummaryRow.__slots__
+        with explained(self._place), self._engine.connect() as connection:
+            rows = [SummaryRow(**dict(zip(names, row, strict=True))) for row in connection.execute(query)]
+        # Sorted here: databases differ in how they collate names.
+        order = {run_id: place for place, run_id in enumerate(dict.fromkeys(row.run_id for row in rows))}
+        return sorted(rows, key=lambda row: (order[row.run_id], row.category, row.metric))
+
+    def verdicts(self, run_id: str) -> list[VerdictRow]:
+        """Every decision about this run, in the order in which they were written."""
+        query = (
+            select(*(shape.verdicts.c[name] for name in ("decided", "verdict", "exit_code", "body")))
+            .join(shape.runs, shape.runs.c.number == shape.verdicts.c.run)
+            .where(shape.runs.c.id == run_id)
+            .order_by(shape.verdicts.c.number)
+        )
+        with explained(self._place), self._engine.connect() as connection:
+            return [VerdictRow(run_id=run_id, **row) for row in connection.execute(query).mappings()]
+
+    def blessings(self, *, suite: str | None = None) -> list[Blessing]:
+        """Every blessing, in the order in which they were given."""
+        query = (
+            select(shape.runs.c.id.label("run_id"), *(shape.blessings.c[n] for n in ("created", "author", "reason")))
+            .join_from(shape.blessings, shape.runs, shape.runs.c.number == shape.blessings.c.run)
+            .order_by(shape.blessings.c.number)
+        )
+        if suite is not None:
+            query = query.where(shape.runs.c.suite == suite)
+        with explained(self._place), self._engine.connect() as connection:
+            return [Blessing(**row) for row in connection.execute(query).mappings()]
+
+    def case_marks(self, plan: str) -> list[CaseMark]:
+        """What has to agree for results of these cases to be compared. plan: `RunRow.plan`."""
+        cases = shape.cases.c
+        query = select(cases.case_id, cases.content, cases.scorers).where(cases.plan == plan).order_by(cases.position)
+        with explained(self._place), self._engine.connect() as connection:
+            return [
+                CaseMark(id=case_id, content=content, scorers=scorers)
+                for case_id, content, scorers in connection.execute(query)
+            ]
+
+    # ---- finding ------------------------------------------------------------------------------------------
+
+    def _number(self, connection: Connection, run_id: str) -> int:
+        number = connection.scalar(select(shape.runs.c.number).where(shape.runs.c.id == run_id))
+        if number is None:
+            raise InputError(self._unknown(connection, run_id, None))
+        return int(number)
+
+    def _find(self, connection: Connection, ref: str, suite: str | None) -> int:
+        runs = shape.runs.c
+        newest_first = select(runs.number, runs.id, runs.suite).order_by(runs.created.desc(), runs.number.desc())
+        if suite is not None:
+            newest_first = newest_first.where(runs.suite == suite)
+        if ref == LATEST:
+            query = newest_first.limit(1)
+        else:
+            # substr, not LIKE: an id may hold % and _, and collations make ranges of text uncertain.
+            prefix = func.substr(runs.id, 1, len(ref), type_=shape.ExactText())
+            query = newest_first.where((runs.id == ref) | (prefix == ref))
+        found = connection.execute(query).all()
+        exact = [row for row in found if row.id == ref]
+        if exact or (len(found) == 1 and (ref == LATEST or len(ref) >= SHORTEST_PREFIX)):
+            return int((exact or found)[0].number)
+        if not found:
+            raise InputError(self._unknown(connection, ref, suite))
+        if len(ref) < SHORTEST_PREFIX:
+            raise InputError(f'"{ref}" is too short for a run: give its id, {SHORTEST_PREFIX} characters of it or more')
+        some = ", ".join(row.id for row in found[:10])
+        more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+        raise InputError(f'"{ref}" may mean {len(found)} runs: {some}{more}. Give more of the id')
+
+    def _unknown(self, connection: Connection, ref: str, suite: str | None) -> str:
+        from difflib import get_close_matches
+
+        of = "" if suite is None else f' of suite "{suite}"'
+        if ref == LATEST:
+            return f"{self._place} has no run{of} yet"
+        newest = select(shape.runs.c.id, shape.runs.c.suite).order_by(shape.runs.c.number.desc()).limit(1000)
+        suites = {row.id: row.suite for row in connection.execute(newest)}
+        if ref in suites:
+            return f'run {ref} is of suite "{suites[ref]}", not "{suite}"'
+        near = get_close_matches(ref, [id for id in suites if suite in (None, suites[id])], n=3, cutoff=0.5)
+        hint = f". Did you mean {' or '.join(near)}?" if near else '. "evalgate history" lists the runs'
+        return f'{self._place} has no run "{ref}"{of}{hint}'
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[packing.Row]) -> None:
+    if rows:
+        connection.execute(table.insert(), rows)
+
+
+def _one(connection: Connection, table: Table, condition: Any) -> Any:
+    return connection.execute(select(table).where(condition)).mappings().one()

@@ -1,0 +1,53 @@
+"""Small real repositories and verdicts for the history's tests."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from evalgate.records import BaselineSummary, CaseLists, Usage, Verdict, VerdictName
+
+WHO = {
+    **{
+        f"GIT_{role}_{what}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "a"), ("EMAIL", "a"))
+    },
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], env={**os.environ, **WHO}, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def commit(folder: Path, name: str) -> str:
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", name)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def merged(folder: Path) -> dict[str, str]:
+    """main: a - b - m, where m merges c, which branched off from a."""
+    commits = {"a": commit(folder, "a"), "b": commit(folder, "b")}
+    git(folder, "switch", "--quiet", "-c", "side", commits["a"])
+    commits["c"] = commit(folder, "c")
+    git(folder, "switch", "--quiet", "main")
+    git(folder, "merge", "--quiet", "--no-ff", "-m", "m", "side")
+    commits["m"] = git(folder, "rev-parse", "HEAD")
+    return commits
+
+
+def verdict(name: VerdictName = VerdictName.PASS, exit_code: int = 0) -> Verdict:
+    return Verdict(
+        verdict=name,
+        exit_code=exit_code,
+        reason="because",
+        findings=(),
+        categories={},
+        cases=CaseLists(),
+        usage=Usage(),
+        baseline=BaselineSummary(kind="missing", why="first"),
+    )

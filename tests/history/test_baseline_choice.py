@@ -1,0 +1,323 @@
+"""Which baseline is chosen, and in which words: on real repositories and a real store."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import NOON, make_run
+from history_builders import commit, git, merged, verdict
+
+from evalgate.errors import InputError
+from evalgate.history.baseline import choose, pinned
+from evalgate.history.git import Git, Repository
+from evalgate.history.store import History
+from evalgate.records import Baseline, Missing, Nearest, Run, Usage, VerdictName, Version
+
+LATER = NOON + timedelta(days=2)
+
+
+@pytest.fixture
+def history() -> Iterator[History]:
+    with History.open("sqlite://") as store:
+        yield store
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> tuple[Repository, list[str]]:
+    """A repository with five commits in a line, oldest first."""
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    return Repository(tmp_path), [commit(tmp_path, str(number)) for number in range(5)]
+
+
+def record(
+    history: History, id: str, *, minutes: float = 0, exit_code: int | None = 0, name: str = "pass", **changes: Any
+) -> Run:
+    """A run in the history, with a verdict where an exit code is given."""
+    scores = changes.pop("scores", {"facts": [1, 0]})
+    run = replace(make_run(id, minutes=minutes, **scores), **changes)
+    history.write_run(run)
+    if exit_code is not None:
+        history.write_verdict(id, verdict(VerdictName(name), exit_code), decided=run.created)
+    return run
+
+
+def candidate(**changes: Any) -> Run:
+    return replace(make_run("candidate", minutes=1000, facts=[1, 1]), **changes)
+
+
+def chosen(
+    history: History, run: Run, git: Git | None = None, *, start: str | None = None, in_ci: bool = False, pool: int = 10
+) -> Baseline:
+    return choose(history, run, git=git, start=start, in_ci=in_ci, pool=pool, now=LATER)
+
+
+def ids(found: Baseline) -> list[str]:
+    assert isinstance(found, Nearest), found
+    return [run.id for run in found.runs]
+
+
+def reason(found: Baseline) -> str:
+    assert isinstance(found, Missing), found
+    return found.reason
+
+
+# ---- in CI ------------------------------------------------------------------------------------------------
+
+
+def test_in_ci_the_nearest_first_parent_counts_even_where_it_failed(
+    history: History, line: tuple[Repository, list[str]]
+) -> None:
+    """What is on the default branch is what a change is held against, good or bad."""
+    repository, commits = line
+    record(history, "far", commit=commits[0], minutes=50)
+    record(history, "near", commit=commits[1], minutes=10, exit_code=1, name="fail")
+    found = chosen(history, candidate(commit=commits[4]), repository, start="HEAD^1", in_ci=True)
+    assert isinstance(found, Nearest)
+    assert (ids(found), found.behind) == (["near"], 2)
+    assert found.why == "nearest ancestor with a complete run: 2 commits behind HEAD^1, 1 day old"
+
+
+def test_in_ci_earlier_runs_of_the_version_are_pooled(history: History, line: tuple[Repository, list[str]]) -> None:
+    """Same version, earlier, on the base branch; another version and later runs stay out; the nearest is first."""
+    repository, commits = line
+    record(history, "oldest", commit=commits[0], minutes=1)
+    record(history, "old", commit=commits[1], minutes=2)
+    record(history, "other-version", commit=commits[1], minutes=3, version=Version(id="v2"))
+    record(history, "elsewhere", commit="f" * 40, minutes=4)
+    record(history, "first", commit=commits[3], minutes=5)
+    record(history, "backfilled", commit=commits[0], minutes=9)
+    run = candidate(commit=commits[4])
+    found = chosen(history, run, repository, start="HEAD^1", in_ci=True)
+    assert isinstance(found, Nearest)
+    assert ids(found) == ["first", "old", "oldest"]
+    assert found.why.endswith("on HEAD^1 itself, 1 day old, pooled with 2 earlier runs of the same version")
+    assert ids(chosen(history, run, repository, start="HEAD^1", in_ci=True, pool=2)) == ["first", "old"]
+    assert ids(chosen(history, run, repository, start="HEAD^1", in_ci=True, pool=1)) == ["first"]
+
+
+def test_runs_of_an_unknown_version_are_not_pooled(history: History, line: tuple[Repository, list[str]]) -> None:
+    """Two unknowns need not be the same."""
+    repository, commits = line
+    for number in range(2):
+        record(history, f"run-{number}", commit=commits[0], minutes=number, version=Version(id=None))
+    assert ids(chosen(history, candidate(), repository, start="HEAD^1", in_ci=True)) == ["run-1"]
+
+
+def test_in_ci_the_merged_side_is_no_baseline(history: History, tmp_path: Path) -> None:
+    """Only the base branch's own line counts: the second parent is the change itself."""
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    commits = merged(tmp_path)
+    record(history, "side", commit=commits["c"], minutes=9)
+    record(history, "base", commit=commits["a"])
+    run = candidate(commit=commits["m"])
+    assert ids(chosen(history, run, Repository(tmp_path), start="HEAD^1", in_ci=True)) == ["base"]
+
+
+def test_in_ci_without_a_base_an_earlier_attempt_at_this_commit_does_not_count(
+    history: History, line: tuple[Repository, list[str]]
+) -> None:
+    """A change that is compared with itself never got worse."""
+    repository, commits = line
+    record(history, "attempt", commit=commits[4], minutes=9)
+    record(history, "before", commit=commits[3])
+    assert ids(chosen(history, candidate(commit=commits[4]), repository, in_ci=True)) == ["before"]
+
+
+def test_in_ci_a_run_beside_the_line_is_named(history: History, line: tuple[Repository, list[str]]) -> None:
+    """The reason says what was looked at, and what there is."""
+    repository, commits = line
+    record(history, "other", commit="d" * 40, branch="feature")
+    found = chosen(history, candidate(commit=commits[4]), repository, start=commits[3], in_ci=True)
+    assert reason(found) == (
+        '1 complete run of suite "suite" in the store in memory, none on '
+        f"{commits[3][:7]} or an ancestor of it (4 commits looked at); "
+        "the newest, other, is on ddddddd on branch feature"
+    )
+
+
+def test_in_ci_a_shallow_clone_is_told(history: History, line: tuple[Repository, list[str]], tmp_path: Path) -> None:
+    """The run may be there, only its commit is not."""
+    _, commits = line
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--depth=2", tmp_path.as_uri(), str(clone))
+    record(history, "first", commit=commits[0])
+    for start in ("HEAD^1", "HEAD~3"):
+        found = chosen(history, candidate(commit=commits[4]), Repository(clone), start=start, in_ci=True)
+        assert reason(found).endswith("This clone is shallow: fetch older commits (fetch-depth: 0)")
+
+
+# ---- locally ----------------------------------------------------------------------------------------------
+
+
+def test_locally_the_newest_passing_run_on_an_ancestor_counts(
+    history: History, line: tuple[Repository, list[str]]
+) -> None:
+    """A failed run, one that was never decided and one on another line do not set the bar."""
+    repository, commits = line
+    record(history, "passed", commit=commits[1], minutes=1)
+    record(history, "newest", commit=commits[3], minutes=2)
+    record(history, "failed", commit=commits[4], minutes=3, exit_code=1, name="fail")
+    record(history, "undecided", commit=commits[4], minutes=4, exit_code=None)
+    record(history, "elsewhere", commit="e" * 40, minutes=5)
+    found = chosen(history, candidate(commit=commits[4]), repository)
+    assert isinstance(found, Nearest)
+    assert (ids(found), found.behind) == (["newest", "passed"], 1)
+    assert found.why == (
+        f"newest complete run on an ancestor that exited 0: 1 commit behind {commits[4][:7]}, 1 day old, "
+        "pooled with 1 earlier run of the same version"
+    )
+
+
+def test_locally_this_very_commit_counts(history: History, line: tuple[Repository, list[str]]) -> None:
+    """What is not committed yet is compared with what is."""
+    repository, commits = line
+    record(history, "clean", commit=commits[4])
+    found = chosen(history, candidate(commit=commits[4]), repository)
+    assert isinstance(found, Nearest)
+    assert (ids(found), found.behind) == (["clean"], 0)
+
+
+def test_locally_a_blessed_run_counts(history: History, line: tuple[Repository, list[str]]) -> None:
+    """Somebody has said that the drop is accepted."""
+    repository, commits = line
+    record(history, "failed", commit=commits[3], exit_code=1, name="fail")
+    found = reason(chosen(history, candidate(commit=commits[4]), repository))
+    assert (
+        "none of which exited 0 or was blessed; if the newest may serve, say so: evalgate baseline bless failed"
+        in found
+    )
+    history.write_blessing("failed", reason="accepted", author="ann", created=NOON)
+    found_now = chosen(history, candidate(commit=commits[4]), repository)
+    assert isinstance(found_now, Nearest)
+    assert "that was blessed" in found_now.why
+
+
+def test_locally_a_later_run_is_no_baseline(history: History) -> None:
+    """To decide again about an old run is to look back from it."""
+    record(history, "later", minutes=2000)
+    assert "all of them newer than this one; the newest is later" in reason(chosen(history, candidate()))
+
+
+@pytest.mark.parametrize("in_ci", [True, False])
+def test_without_a_repository_the_newest_passing_run_of_the_suite_counts(history: History, in_ci: bool) -> None:
+    """Then nothing but time orders the runs."""
+    record(history, "old", minutes=1, version=Version(id="other"))
+    record(history, "new", minutes=2)
+    record(history, "failed", minutes=3, exit_code=1, name="fail")
+    record(history, "another-suite", minutes=4, suite="another")
+    found = chosen(history, candidate(), in_ci=in_ci)
+    assert isinstance(found, Nearest)
+    assert (ids(found), found.behind) == (["new"], None)
+    assert found.why.startswith("newest complete run of the suite that exited 0 (no repository to ask): new, ")
+
+
+def test_a_commit_of_another_repository_is_no_commit_here(history: History, line: tuple[Repository, list[str]]) -> None:
+    """An imported run names a commit that this repository has never seen: time orders the runs."""
+    record(history, "earlier", commit="a" * 40)
+    assert ids(chosen(history, candidate(commit="b" * 40), line[0])) == ["earlier"]
+
+
+# ---- completeness and comparability -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("in_ci", [True, False])
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"selection": "--category facts"}, "1 of a part of the eval set"),
+        ({"stopped": "budget"}, "1 stopped early"),
+        ({"exit_code": 3, "name": "error"}, "1 that could not be evaluated"),
+        ({"exit_code": 0, "name": "not_evaluated"}, "1 that could not be evaluated"),
+        ({"scores": {"facts": [None, None]}}, "1 without any score"),
+        ({"scores": {}}, "1 without any score"),
+    ],
+)
+def test_an_incomplete_run_is_never_a_baseline(
+    history: History, line: tuple[Repository, list[str]], in_ci: bool, changes: dict[str, Any], told: str
+) -> None:
+    """What measured nothing, or a part, is nothing to compare with, and the reason says so."""
+    repository, commits = line
+    record(history, "broken", commit=commits[3], **changes)
+    run = candidate(commit=commits[4])
+    found = chosen(history, run, repository, start="HEAD^1" if in_ci else None, in_ci=in_ci)
+    assert reason(found) == f'1 run of suite "suite" in the store in memory, none complete ({told})'
+
+
+def test_the_first_run_of_a_suite_has_no_baseline(history: History) -> None:
+    """The candidate itself and other suites do not count."""
+    history.write_run(candidate())
+    record(history, "other", suite="another")
+    assert reason(chosen(history, candidate())) == (
+        'no run of suite "suite" in the store in memory before this one: it is the first'
+    )
+
+
+def marked(run: Run, content: str | None, scorers: str | None) -> Run:
+    return replace(run, cases=tuple(replace(case, content=content, scorers=scorers) for case in run.cases))
+
+
+@pytest.mark.parametrize(
+    ("content", "scorers", "expected"),
+    [
+        ("c1", "s1", "near"),
+        (None, None, "near"),
+        ("c1", None, "near"),
+        (None, "s1", "near"),
+        ("c2", "s1", "far"),
+        ("c1", "s2", "far"),
+    ],
+)
+def test_the_nearest_comparable_run_counts(
+    history: History, content: str | None, scorers: str | None, expected: str
+) -> None:
+    """Other content or other scorers: look further. Unknown on a side: agreed."""
+    for minutes, run_id, marks in ((1, "far", ("c1", "s1")), (2, "near", (content, scorers))):
+        history.write_run(marked(make_run(run_id, minutes=minutes, facts=[1, 0]), *marks))
+        history.write_verdict(run_id, verdict(), decided=NOON)
+    assert ids(chosen(history, marked(candidate(), "c1", "s1")))[0] == expected
+
+
+def test_one_comparable_case_is_enough(history: History) -> None:
+    """Cases that were added or changed do not cost the others their history."""
+    record(history, "run", scores={"facts": [1], "removed": [1, 1]})
+    assert ids(chosen(history, candidate())) == ["run"]
+
+
+def test_incomparable_runs_are_not_pooled(history: History) -> None:
+    """A run before the eval set changed has nothing to say about it."""
+    record(history, "before", minutes=1, scores={"other": [1]})
+    record(history, "after", minutes=2)
+    assert ids(chosen(history, candidate())) == ["after"]
+
+
+def test_where_nothing_is_comparable_the_nearest_is_given_and_said(history: History) -> None:
+    """The gate then says `not_comparable`: silence would read as "no baseline yet"."""
+    record(history, "older", minutes=1, scores={"other": [1]})
+    record(history, "newer", minutes=2, scores={"other": [1]})
+    found = chosen(history, candidate())
+    assert isinstance(found, Nearest)
+    assert ids(found) == ["newer"]
+    assert found.why.endswith("it shares no comparable case with this run")
+
+
+# ---- named runs -------------------------------------------------------------------------------------------
+
+
+def test_named_runs_are_taken_as_they_are(history: History) -> None:
+    """Whatever their verdict; in the order named, each once."""
+    for number, suite in enumerate(("suite", "suite", "another")):
+        record(
+            history, f"run-{number}", minutes=number, suite=suite, exit_code=1, name="fail", usage=Usage(calls=number)
+        )
+    found = pinned(history, ["latest", "run-0", "run-1", "run-2"], candidate())
+    assert [run.id for run in found.runs] == ["run-1", "run-0", "run-2"]
+    assert found.why == "named: run-1, run-0, run-2"
+
+
+def test_a_named_run_that_is_not_there_is_refused(history: History) -> None:
+    """A slip in a name never becomes "no baseline"."""
+    with pytest.raises(InputError, match='no run "nowhere"'):
+        pinned(history, ["nowhere"], candidate())

@@ -1,0 +1,93 @@
+"""What git says, asked of real repositories."""
+
+from pathlib import Path
+
+import pytest
+from history_builders import commit, git, merged
+
+from evalgate.history.git import Repository
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty repository on branch `main`."""
+    path = tmp_path / "repository"
+    path.mkdir()
+    git(path, "init", "--quiet", "--initial-branch=main")
+    return path
+
+
+def test_commits_are_named_in_order(folder: Path) -> None:
+    """First parents follow the base branch; ancestors take in both sides of a merge."""
+    ids = merged(folder)
+    repository = Repository(folder)
+    assert repository.head() == ids["m"]
+    assert repository.parents("HEAD") == [ids["b"], ids["c"]]
+    assert repository.parents(ids["a"]) == []
+    assert repository.first_parents("HEAD", 10) == [ids["m"], ids["b"], ids["a"]]
+    assert repository.first_parents("HEAD^1", 1) == [ids["b"]]
+    assert set(repository.ancestors("HEAD", 10)) == set(ids.values())
+    assert len(repository.ancestors("HEAD", 2)) == 2
+    assert repository.merge_base("HEAD^1", "side") == ids["a"]
+    assert repository.distance("HEAD^2", "HEAD") == 2
+    assert repository.distance("HEAD", "HEAD") == 0
+    assert repository.resolve("HEAD^2") == ids["c"]
+
+
+def test_the_branch_is_named_and_none_when_detached(folder: Path) -> None:
+    """CI checks out a commit, not a branch."""
+    ids = merged(folder)
+    assert Repository(folder).branch() == "main"
+    git(folder, "checkout", "--quiet", ids["a"])
+    assert Repository(folder).branch() is None
+
+
+def test_branches_may_have_any_letters(folder: Path) -> None:
+    """Names outside ASCII come back as they are."""
+    git(folder, "switch", "--quiet", "-c", "prüfung/日本")
+    commit(folder, "a")
+    assert Repository(folder).branch() == "prüfung/日本"
+
+
+def test_a_changed_file_makes_the_tree_dirty(folder: Path) -> None:
+    """Changes of tracked files count; a stray file does not."""
+    (folder / "prompt.md").write_text("one")
+    git(folder, "add", "prompt.md")
+    commit(folder, "a")
+    (folder / "stray").write_text("x")
+    before = Repository(folder).is_dirty()
+    (folder / "prompt.md").write_text("two")
+    assert (before, Repository(folder).is_dirty()) == (False, True)
+
+
+def test_a_shallow_clone_knows_that_it_is(folder: Path, tmp_path: Path) -> None:
+    """Then a missing ancestor says nothing."""
+    ids = merged(folder)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--depth=1", folder.as_uri(), str(clone))
+    assert (Repository(folder).is_shallow(), Repository(clone).is_shallow()) == (False, True)
+    assert (Repository(clone).exists(ids["m"]), Repository(clone).exists(ids["a"])) == (True, False)
+
+
+def test_unknown_commits_and_options_are_no_commits(folder: Path) -> None:
+    """A name that looks like an option is a name."""
+    merged(folder)
+    repository = Repository(folder)
+    for name in ("--all", "-n1", "nowhere", "f" * 40, "", "a\x00b", "HEAD:prompt.md"):
+        assert not repository.exists(name)
+        assert repository.first_parents(name, 5) == []
+        assert repository.ancestors(name, 5) == []
+        assert repository.parents(name) == []
+        assert repository.merge_base(name, "HEAD") is None
+        assert repository.distance(name, "HEAD") is None
+
+
+@pytest.mark.parametrize("place", ["empty", "none", "absent"])
+def test_without_commits_or_repository_everything_is_unknown(folder: Path, tmp_path: Path, place: str) -> None:
+    """No repository is a state, not an error."""
+    repository = Repository({"empty": folder, "none": tmp_path, "absent": tmp_path / "absent"}[place])
+    assert repository.head() is None
+    assert repository.branch() in (None, "main")
+    assert not repository.is_dirty()
+    assert not repository.is_shallow()
+    assert repository.first_parents("HEAD", 5) == []

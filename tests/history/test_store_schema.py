@@ -1,0 +1,181 @@
+"""The schema: made or migrated once, whoever comes first, and never guessed at."""
+
+import subprocess
+import sys
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from builders import make_run
+from sqlalchemy import inspect, text
+
+from evalgate.errors import InputError, StoreError
+from evalgate.history import shape
+from evalgate.history.connection import Place, connect, engine_for, migrate, writing
+from evalgate.history.store import History
+
+TRIGGERS = """
+SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = to_regclass(:name)
+"""
+
+
+def described(url: str) -> object:
+    """The schema as the database tells it: tables, columns, keys, indexes, triggers."""
+    engine = connect(Place(url), create=False)
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            rows = connection.execute(text("SELECT type, name, sql FROM sqlite_master ORDER BY type, name")).all()
+            found: object = [(kind, name, normal(name, sql)) for kind, name, sql in rows]
+        else:
+            look = inspect(connection)
+            found = [
+                (
+                    name,
+                    [(c["name"], str(c["type"]), c["nullable"], c["default"]) for c in look.get_columns(name)],
+                    look.get_pk_constraint(name)["constrained_columns"],
+                    [(k["constrained_columns"], k["referred_table"]) for k in look.get_foreign_keys(name)],
+                    sorted((str(i["name"]), i["column_names"], i["unique"]) for i in look.get_indexes(name)),
+                    connection.scalars(
+                        text(TRIGGERS),
+                        {"name": name},
+                    )
+                    .unique()
+                    .all(),
+                )
+                for name in sorted(set(look.get_table_names()) - {shape.VERSION_TABLE})
+            ]
+    engine.dispose()
+    return found
+
+
+def normal(name: str, sql: str | None) -> str | None:
+    # alembic makes its own table with a named key: the same table in other words.
+    return None if sql is None or name == shape.VERSION_TABLE else " ".join(sql.split())
+
+
+def by_migrations(url: str) -> None:
+    """A database made the long way, from the first schema on."""
+    engine = engine_for(Place(url))
+    for revision in shape.REVISIONS:
+        with writing(engine) as connection:
+            migrate(connection, revision)
+    engine.dispose()
+
+
+def test_creating_and_migrating_give_the_same_schema(store_url: str, tmp_path: Path) -> None:
+    """The short way for new databases does not drift from the migrations."""
+    by_migrations(store_url)
+    migrated = described(store_url)
+    engine = engine_for(Place(store_url))
+    with writing(engine) as connection:
+        shape.metadata.drop_all(connection)
+    engine.dispose()
+    with History.open(store_url):
+        pass
+    assert migrated == described(store_url)
+
+
+def test_a_migrated_database_works(store_url: str) -> None:
+    """Runs are written and read in a database that came from the first schema."""
+    by_migrations(store_url)
+    written = make_run(facts=[1, 0, None])
+    with History.open(store_url) as history:
+        history.write_run(written)
+        assert written == history.read_run("run-1")
+
+
+def test_an_interrupted_migration_leaves_nothing(store_url: str) -> None:
+    """The steps and their mark share one transaction."""
+    engine = engine_for(Place(store_url))
+    with pytest.raises(RuntimeError), writing(engine) as connection:
+        migrate(connection)
+        raise RuntimeError
+    with engine.connect() as connection:
+        assert inspect(connection).get_table_names() == []
+    engine.dispose()
+
+
+def test_every_migration_is_known_by_name() -> None:
+    """The list that decides without alembic names the files that alembic finds."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(shape.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    found = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert list(reversed(shape.REVISIONS)) == found
+
+
+def test_a_newer_history_is_left_alone(store_url: str) -> None:
+    """An old evalgate never writes what it does not understand."""
+    with History.open(store_url):
+        pass
+    engine = connect(Place(store_url), create=False)
+    with writing(engine) as connection:
+        connection.execute(text(f"UPDATE {shape.VERSION_TABLE} SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(StoreError, match=r"written by a newer evalgate \(schema 9999.*pip install --upgrade"):
+        History.open(store_url)
+
+
+def test_another_programs_tables_are_left_alone(store_url: str) -> None:
+    """A database with a table of the same name belongs to somebody."""
+    engine = engine_for(Place(store_url))
+    with writing(engine) as connection:
+        connection.execute(text("CREATE TABLE runs (id INTEGER)"))
+    engine.dispose()
+    with pytest.raises(StoreError, match=r"holds tables of something else \(runs\)"):
+        History.open(store_url)
+
+
+def test_reading_does_not_begin_a_history(store_url: str, tmp_path: Path) -> None:
+    """A slip in a path is a message, not an empty history, and nothing is written."""
+    with pytest.raises(InputError, match="there is no history at"):
+        History.open(store_url, create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_new_history_is_made(tmp_path: Path) -> None:
+    """The default place needs no preparation."""
+    with History.open(f"sqlite:///{tmp_path / 'a' / 'b' / 'history.db'}") as history:
+        history.write_run(make_run())
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["history.db"]
+
+
+def test_neither_alembic_nor_the_other_driver_is_imported(tmp_path: Path) -> None:
+    """Start-up is part of the product: a history that needs no migration does not pay for one."""
+    program = (
+        "import sys\nfrom evalgate.history import baseline, git, listing\n"
+        "assert 'sqlalchemy' not in sys.modules\n"
+        "from evalgate.history.store import History\n"
+        "for _ in range(2):\n    with History.open(sys.argv[1]) as history: history.list_runs()\n"
+        "print([name for name in ('alembic', 'psycopg', 'numpy', 'pandas') if name in sys.modules])\n"
+    )
+    url = f"sqlite:///{tmp_path / 'history.db'}"
+    done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, check=False)
+    assert (done.stderr, done.stdout) == ("", "[]\n")
+
+
+def _open_and_write(url: str, number: int) -> None:
+    with History.open(url) as history:
+        for turn in range(3):
+            history.write_run(make_run(f"run-{number}-{turn}", facts=[1, 0]))
+
+
+def test_processes_that_begin_at_once_lose_nothing(store_url: str) -> None:
+    """Whoever is first makes the schema; all write, and share the cases they have in common."""
+    spawn = get_context("spawn")
+    processes = [spawn.Process(target=_open_and_write, args=(store_url, number)) for number in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    with History.open(store_url) as history:
+        found = sorted(row.id for row in history.list_runs())
+        cases = {len(history.read_run(run_id).cases) for run_id in found}
+    assert ([0] * 4, [f"run-{n}-{t}" for n in range(4) for t in range(3)], {2}) == (
+        [process.exitcode for process in processes],
+        found,
+        cases,
+    )
