@@ -1,0 +1,295 @@
+"""A report as GitHub Markdown, for the comment on a pull request and the job summary. Decides nothing.
+
+It fits a budget by leaving out rows and parts in a fixed order (`_LEVELS`), and says how many: text is never cut inside
+a table. What others wrote passes through `escape`; what a model wrote is left out unless the report asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalgate.records import EVERY_CASE, Finding, Status, VerdictName
+from evalgate.report import markup
+from evalgate.report.escape import cell, code, fence
+from evalgate.report.model import (
+    CategoryRow,
+    CauseGroup,
+    Flip,
+    Report,
+    category_rows,
+    cause_groups,
+    gating_status,
+    grave_sentences,
+    natural,
+    told_limits,
+)
+from evalgate.report.numbers import count, interval, measure, metric_name, percent, points
+from evalgate.report.pages import Passage, passage
+from evalgate.report.phrases import (
+    CASE_LISTS,
+    EVERY_CASE_NAME,
+    STATUS_WORDS,
+    UNDECIDED,
+    baseline_line,
+    run_line,
+    says_nothing_on_quality,
+    title,
+    usage_line,
+)
+
+BUDGET = 60_000
+"""Below the 65,536 at which GitHub refuses a comment; counted in bytes, which no other way of counting exceeds."""
+
+NAME_LIMIT = 120
+SENTENCE_LIMIT = 800
+CAUSE_LIMIT = 300
+COMMAND_LIMIT = 500
+"""A longer command is left out: half a command is none."""
+
+_SIGNS: dict[Status | None, str] = {
+    Status.PASS: "✅",
+    Status.BREACH: "❌",
+    Status.MISSING: "❌",
+    Status.DRIFT: "🔶",
+    Status.INCONCLUSIVE: "❔",
+    Status.INFO: "▫️",
+    None: "▫️",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Room:
+    """How many rows each part may have."""
+
+    answers: int = 20
+    listed: int = 20
+    improved: int = 100
+    regressed: int = 200
+    passing: int = 300
+    causes: int = 10
+    notes: int = 20
+    commands: int = 10
+    failing: int = 300
+    sentences: int = 20
+    limits: int = 20
+
+
+_LEVELS = (
+    _Room(),
+    _Room(answers=5),
+    _Room(answers=0),
+    _Room(answers=0, listed=0),
+    _Room(answers=0, listed=0, improved=0, regressed=50),
+    _Room(answers=0, listed=0, improved=0, regressed=20, passing=50, causes=5),
+    _Room(answers=0, listed=0, improved=0, regressed=10, passing=0, causes=3, notes=5, failing=50, sentences=10),
+    _Room(
+        answers=0, listed=0, improved=0, regressed=0, passing=0, causes=1, notes=2, failing=10, sentences=3, limits=5,
+    ),
+    _Room(
+        answers=0, listed=0, improved=0, regressed=0, passing=0, causes=0, notes=0, failing=2, sentences=0, limits=0,
+        commands=1,
+    ),
+)  # fmt: skip
+"""What is left out first stands first: answers, lists of ids, improved cases, regressed ones, passing categories, …"""
+
+
+def render(report: Report, *, budget: int = BUDGET) -> str:
+    """The report as Markdown of at most `budget` bytes in UTF-8, the verdict first.
+
+    A budget below what the verdict itself needs (some 3,000 bytes, more for hostile names) is exceeded by that much.
+    """
+    text = ""
+    for room in _LEVELS:
+        text = _compose(report, room)
+        if len(text.encode()) <= budget:
+            return text
+    shortest = markup.page([_alert(report)])
+    return shortest if len(shortest.encode()) < len(text.encode()) else text
+
+
+def _compose(report: Report, room: _Room) -> str:
+    return markup.page(
+        [
+            _alert(report),
+            _baseline(report),
+            _categories(report, room),
+            _sentences(report, room),
+            _limits(report, room),
+            _flips(report, room),
+            _failures(report, room),
+            _case_lists(report, room),
+            _notes(report, room),
+            _reproduce(report, room),
+            _footer(report),
+        ]
+    )
+
+
+def _alert(report: Report) -> str:
+    verdict = report.verdict
+    kind = {VerdictName.FAIL: "CAUTION", VerdictName.PASS: "TIP"}.get(verdict.verdict, "WARNING")
+    suite = f" · {cell(verdict.suite, limit=NAME_LIMIT)}" if verdict.suite else ""
+    lines = [f"[!{kind}]", f"**{cell(title(verdict))}**{suite}: {cell(verdict.reason, limit=SENTENCE_LIMIT)}"]
+    if report.next_step:
+        lines += ["", f"**Next:** {cell(report.next_step, limit=SENTENCE_LIMIT)}"]
+    return "\n".join(f"> {line}".rstrip() for line in lines)
+
+
+def _baseline(report: Report) -> str:
+    line = baseline_line(report.verdict)
+    return cell(line, limit=SENTENCE_LIMIT) if line else ""
+
+
+def _categories(report: Report, room: _Room) -> str:
+    rows = category_rows(report.verdict)
+    if not rows:
+        return ""
+    named = [row for row in rows if row.name != EVERY_CASE]
+    failing = [row for row in named if row.fails]
+    quiet = [row for row in named if not row.fails]
+    shown = [*failing[: room.failing], *quiet[: room.passing], *rows[len(named) :]]
+    made = markup.table(
+        ("category", "cases", "before", "after", "Δ points", "95 % interval", "status"),
+        map(_category, shown),
+        right=(1, 2, 3, 4, 5),
+    )
+    undecided = f"{UNDECIDED}\n\n" if says_nothing_on_quality(report.verdict) else ""
+    return undecided + _with_rest(made, len(rows) - len(shown), "category", "categories")
+
+
+def _category(row: CategoryRow) -> tuple[str, ...]:
+    name = cell(EVERY_CASE_NAME) if row.name == EVERY_CASE else code(row.name, limit=NAME_LIMIT)
+    cells = (name, f"{row.cases:,}", percent(row.before), percent(row.after), points(row.delta), interval(row.ci))
+    return (*map(_strong, cells), _status(row.status)) if row.fails else (*cells, _status(row.status))
+
+
+def _strong(text: str) -> str:
+    return f"**{text}**"
+
+
+def _status(status: Status | None) -> str:
+    """A status as sign and word; the word alone tells."""
+    return f"{_SIGNS[status]} {STATUS_WORDS[status]}"
+
+
+def _sentences(report: Report, room: _Room) -> str:
+    sentences = grave_sentences(report.verdict)
+    shown = [cell(sentence, limit=SENTENCE_LIMIT) for sentence in sentences[: room.sentences]]
+    return _with_rest(markup.bullets(shown), len(sentences) - len(shown), "finding")
+
+
+def _limits(report: Report, room: _Room) -> str:
+    findings = told_limits(report.verdict)
+    if not findings:
+        return ""
+    made = markup.table(
+        ("limit", "before", "now", "allowed", "status"), map(_limit, findings[: room.limits]), right=(1, 2, 3)
+    )
+    return _with_rest(made, len(findings) - room.limits, "limit") if room.limits else _rest(len(findings), "limit")
+
+
+def _limit(finding: Finding) -> tuple[str, ...]:
+    of = "" if finding.category == EVERY_CASE else f" of {code(finding.category, limit=NAME_LIMIT)}"
+    values = (measure(finding.rule, value) for value in (finding.before, finding.after, finding.limit))
+    return (cell(metric_name(finding.rule), limit=NAME_LIMIT) + of, *values, _status(gating_status(finding)))
+
+
+def _flips(report: Report, room: _Room) -> str:
+    if not report.flips:
+        return ""
+    regressed = [flip for flip in report.flips if flip.kind == "regressed"]
+    improved = [flip for flip in report.flips if flip.kind == "improved"]
+    heading = f"{count(len(report.flips), 'case')} flipped: {len(regressed):,} regressed, {len(improved):,} improved"
+    shown = [*regressed[: room.regressed], *improved[: room.improved]]
+    if not shown:
+        return f"{heading}. {_rest(len(report.flips), 'flip')}"
+    body = [_with_rest(_flip_table(shown), len(report.flips) - len(shown), "flip")]
+    if report.show_outputs:
+        told = shown[: room.answers]
+        body += [_answers(flip) for flip in told]
+        body += [_rest(len(shown) - len(told), "answer") if len(told) < len(shown) else ""]
+    return markup.fold(heading, "\n\n".join(part for part in body if part))
+
+
+def _flip_table(flips: Sequence[Flip]) -> str:
+    return markup.table(("case", "categories", "before", "after", "change", "where"), map(_flip, flips), right=(2, 3))
+
+
+def _flip(flip: Flip) -> tuple[str, ...]:
+    place = code(str(flip.source), limit=NAME_LIMIT) if flip.source and flip.source.file else ""
+    names = code(", ".join(flip.categories), limit=NAME_LIMIT) if flip.categories else ""
+    sign = "🔻 regressed" if flip.kind == "regressed" else "🔺 improved"
+    return code(flip.case_id, limit=NAME_LIMIT), names, percent(flip.before), percent(flip.after), sign, place
+
+
+def _answers(flip: Flip) -> str:
+    texts = (
+        ("asked", flip.input),
+        ("expected", flip.expected),
+        ("before", flip.output_before),
+        ("now", flip.output_after),
+        ("because", flip.reason),
+    )
+    return passage(Passage(name=flip.case_id, facts="", texts=texts))
+
+
+def _failures(report: Report, room: _Room) -> str:
+    groups = cause_groups(report.failures)
+    if not groups:
+        return ""
+    total = sum(group.count for group in groups)
+    heading = f"**{count(total, 'result')} without a score** (errors, not failures)"
+    if not room.causes:
+        return heading
+    made = markup.table(("results", "stage", "cause", "cases"), map(_cause, groups[: room.causes]), right=(0,))
+    return f"{heading}\n\n{_with_rest(made, len(groups) - room.causes, 'cause')}"
+
+
+def _cause(group: CauseGroup) -> tuple[str, ...]:
+    return f"{group.count:,}", cell(group.stage), cell(group.cause, limit=CAUSE_LIMIT), ids(group.case_ids, 3)
+
+
+def _case_lists(report: Report, room: _Room) -> str:
+    lines: list[str] = []
+    counts: list[str] = []
+    for name, meaning in CASE_LISTS:
+        listed: tuple[str, ...] = getattr(report.verdict.cases, name)
+        if listed:
+            counts.append(f"{len(listed):,} {name}")
+            named = f": {ids(listed, room.listed)}" if room.listed else ""
+            lines.append(f"**{count(len(listed), 'case')} {name}** ({meaning}){named}")
+    if not lines:
+        return ""
+    return markup.fold(f"Cases: {', '.join(counts)}", markup.bullets(lines))
+
+
+def _notes(report: Report, room: _Room) -> str:
+    notes = report.verdict.notes
+    shown = [cell(note, limit=SENTENCE_LIMIT) for note in notes[: room.notes]]
+    return _with_rest(markup.bullets(shown), len(notes) - len(shown), "note")
+
+
+def _reproduce(report: Report, room: _Room) -> str:
+    commands = [line for line in report.reproduce[: room.commands] if len(line) <= COMMAND_LIMIT]
+    return f"To see it again:\n\n{fence(chr(10).join(commands), language='sh')}" if commands else ""
+
+
+def _footer(report: Report) -> str:
+    verdict = report.verdict
+    parts = [run_line(verdict), usage_line(verdict), f"alpha {verdict.alpha:g}"]
+    return f"<sub>{cell(' · '.join(part for part in parts if part), limit=SENTENCE_LIMIT)}</sub>"
+
+
+def ids(case_ids: Sequence[str], shown: int) -> str:
+    """The first ids as code, the rest counted."""
+    text = ", ".join(code(case_id, limit=NAME_LIMIT) for case_id in sorted(case_ids, key=natural)[:shown])
+    return text if len(case_ids) <= shown else f"{text} and {len(case_ids) - shown:,} more"
+
+
+def _with_rest(text: str, left_out: int, noun: str, plural: str | None = None) -> str:
+    return f"{text}\n\n{_rest(left_out, noun, plural)}".lstrip() if left_out > 0 else text
+
+
+def _rest(left_out: int, noun: str, plural: str | None = None) -> str:
+    return f"… {count(left_out, f'more {noun}', f'more {plural}' if plural else None)} in the JSON report."
