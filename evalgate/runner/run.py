@@ -1,0 +1,247 @@
+"""A plan times an endpoint and scorers: the run. Knows no gate, no store and no terminal.
+
+A fixed number of workers draw from one iterator, so that 100,000 cases are 100,000 steps and not 100,000 tasks. What
+goes wrong with a case is a `Failed` among the results; what ends the run early is a sentence in `Outcome.stopped`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from evalgate.errors import HOPELESS, CallFault
+from evalgate.records import Case, Failed, Request, Result, Scored, Stage, Usage
+from evalgate.runner.calls import Caller, Halted
+from evalgate.runner.evaluate import Evaluator, Finished
+from evalgate.runner.interrupts import on_interrupt
+from evalgate.runner.journal import Journal
+from evalgate.runner.plan import Plan
+from evalgate.runner.ports import Endpoint, Scorer
+from evalgate.runner.progress import Progress
+from evalgate.runner.settings import Limits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    results: tuple[Result, ...]
+    """Sorted by case and epoch, each at most once; all that were planned, or `stopped` says why not."""
+    stopped: str | None
+    """Why the run ended before its plan, in a sentence without a full stop; None: every result is there."""
+    usage: Usage
+    """Of all sessions of the run; `wall_s` of this one. A sum is None where any answer's share is unknown."""
+    interrupted: bool
+    """Somebody pressed Ctrl-C or sent SIGTERM before the plan was done."""
+
+
+async def run(
+    plan: Plan,
+    *,
+    endpoint: Endpoint,
+    render: Callable[[Case, int], Request],
+    scorers: Callable[[Case], Sequence[Scorer]],
+    limits: Limits,
+    journal: Journal,
+    progress: Progress,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    rng: random.Random | None = None,
+) -> Outcome:
+    """The results of a plan, or of as much of it as the limits, the endpoint and the user allowed.
+
+    Results that the journal holds already are taken from it: scored ones by the same scorers as they are, answered
+    ones are judged again (their call is paid for), failed calls are made again. Each new result is in the journal
+    before the next call of its worker begins. The journal stays open: close it, or remove it once the run is stored.
+
+    Raises StoreError when the journal cannot be written; in-flight calls are cancelled, what was written is kept.
+    """
+    session = _Session(plan, limits=limits, journal=journal, progress=progress, clock=clock)
+    caller = Caller(
+        limits,
+        ends_at=session.ends_at,
+        clock=clock,
+        sleep=sleep,
+        rng=rng or random.Random(),
+        on_retry=progress.retry,
+    )
+    evaluator = Evaluator(
+        endpoint=endpoint,
+        render=render,
+        scorers=scorers,
+        caller=caller,
+        meter=session.meter,
+        rescue=journal.write,
+    )
+    return await session.run(caller, evaluator, scorers)
+
+
+class _Session:
+    """One process's share of a run."""
+
+    def __init__(
+        self, plan: Plan, *, limits: Limits, journal: Journal, progress: Progress, clock: Callable[[], float]
+    ) -> None:
+        self.plan = plan
+        self.limits = limits
+        self.journal = journal
+        self.progress = progress
+        self.clock = clock
+        self.meter = journal.used
+        self.began_at = clock()
+        self.ends_at = None if limits.deadline_s is None else self.began_at + limits.deadline_s
+        self.results: dict[tuple[str, int], Result] = {}
+        self.stopped: str | None = None
+        self.is_interrupted = False
+        self.was_answered = False
+        self.failures = 0
+        """Results in a row that the endpoint did not answer."""
+        self.workers: list[asyncio.Task[None]] = []
+
+    async def run(self, caller: Caller, evaluator: Evaluator, scorers: Callable[[Case], Sequence[Scorer]]) -> Outcome:
+        self.caller = caller
+        self.evaluator = evaluator
+        self._take_kept(scorers)
+        self.progress.start(self.plan.total, len(self.results))
+        loop = asyncio.get_running_loop()
+        alarm = None if self.ends_at is None else loop.call_later(max(0.0, self.ends_at - self.clock()), self._too_late)
+        self._watch_budget()
+        try:
+            with on_interrupt(self._interrupt):
+                await self._work()
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            self.progress.stop()
+        return self._outcome()
+
+    def _take_kept(self, scorers: Callable[[Case], Sequence[Scorer]]) -> None:
+        """Takes over the earlier sessions' results that still say what would be found now."""
+        if not self.journal.kept:
+            return
+        for case, epoch in self.plan:
+            kept = self.journal.kept.get((case.id, epoch))
+            if isinstance(kept, Scored) and _judges(kept) == [(s.name, s.version, s.weight) for s in scorers(case)]:
+                self.results[(case.id, epoch)] = kept
+
+    def _todo(self) -> Iterator[tuple[Case, int]]:
+        taken = frozenset(self.results)
+        return ((case, epoch) for case, epoch in self.plan if (case.id, epoch) not in taken)
+
+    async def _work(self) -> None:
+        todo = self._todo()
+        count = min(self.limits.concurrency, self.plan.total - len(self.results))
+        self.workers = [asyncio.create_task(self._worker(todo)) for _ in range(count)]
+        if not self.workers:
+            return
+        try:
+            await asyncio.wait(self.workers, return_when=asyncio.FIRST_EXCEPTION)
+        finally:  # also when this task itself is cancelled
+            for worker in self.workers:
+                worker.cancel()
+            await asyncio.wait(self.workers)
+        for worker in self.workers:
+            if not worker.cancelled() and (error := worker.exception()) is not None:
+                raise error
+
+    async def _worker(self, todo: Iterator[tuple[Case, int]]) -> None:
+        for case, epoch in todo:
+            # An endpoint that answers without waiting (a replay, a cache) would never let the loop see a signal.
+            await asyncio.sleep(0)
+            if self.ends_at is not None and self.clock() >= self.ends_at:
+                self._too_late()
+            if self.stopped is not None:
+                return
+            kept = self.journal.kept.get((case.id, epoch))
+            if kept is not None and kept.output is not None:
+                result = await self.evaluator.judge(case, epoch, kept.output, kept.attempts)
+                self._record(result, is_rejudged=True)
+                continue
+            try:
+                finished = await self.evaluator.evaluate(case, epoch)
+            except Halted:
+                return
+            self._record(finished.result)
+            self._watch_endpoint(finished)
+            self._watch_budget()
+
+    def _record(self, result: Result, *, is_rejudged: bool = False) -> None:
+        self.journal.write(result, is_rejudged=is_rejudged)
+        self.results[(result.case_id, result.epoch)] = result
+        self.progress.advance(result)
+
+    # ---- what ends a run early ----
+
+    def _halt(self, reason: str) -> None:
+        """Begins no further call; the first reason is the one that is told."""
+        if self.stopped is None:
+            self.stopped = reason
+            self.caller.halt()
+
+    def _abort(self, reason: str) -> None:
+        """Also cancels the calls in flight."""
+        self._halt(reason)
+        for worker in self.workers:
+            worker.cancel()
+
+    def _interrupt(self, signal_name: str) -> None:
+        self.is_interrupted = True
+        self._abort(f"interrupted by {signal_name}")
+
+    def _too_late(self) -> None:
+        self._abort(f"deadline of {self.limits.deadline_s:g} s reached")
+
+    def _watch_budget(self) -> None:
+        budget = self.limits.budget_usd
+        if budget is None:
+            return
+        spent = self.meter.spent_usd
+        if spent is None:
+            # Calls in flight are finished: they are paid for. A budget that cannot be watched is not a budget.
+            self._halt(
+                "run.budget_usd is set, but the endpoint's answers have no known price; "
+                "let it tell its price (0 if it is free), or take run.budget_usd out"
+            )
+        elif spent >= budget:
+            self._halt(f"budget of {_dollars(budget)} spent")
+
+    def _watch_endpoint(self, finished: Finished) -> None:
+        """Ends a run whose endpoint is not there, rather than retrying for hours."""
+        result = finished.result
+        if result.output is not None:
+            self.was_answered = True
+            self.failures = 0
+            return
+        if not isinstance(result, Failed) or result.stage is not Stage.ENDPOINT:
+            return
+        self.failures += 1
+        limits = self.limits
+        if not self.was_answered:
+            if finished.fault in HOPELESS:
+                self._abort(f"the endpoint refuses every call: {result.cause}")
+            elif self.failures >= max(8, limits.concurrency):
+                self._abort(f"the first {self.failures} calls all failed; the last: {result.cause}")
+        elif finished.fault is not CallFault.REFUSED_REQUEST and self.failures >= max(64, 4 * limits.concurrency):
+            self._abort(f"the endpoint has gone: {self.failures} calls in a row failed; the last: {result.cause}")
+
+    def _outcome(self) -> Outcome:
+        done, total = len(self.results), self.plan.total
+        is_complete = done == total
+        stopped = None if is_complete else f"{self.stopped or 'the run ended early'}, after {done} of {total} results"
+        return Outcome(
+            results=tuple(self.results[key] for key in sorted(self.results)),
+            stopped=stopped,
+            usage=self.meter.usage(self.clock() - self.began_at),
+            interrupted=self.is_interrupted and not is_complete,
+        )
+
+
+def _judges(result: Scored) -> list[tuple[str, str, float]]:
+    return [(score.scorer, score.version, score.weight) for score in result.scores]
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:.2f}" if amount >= 0.01 else f"${amount:g}"
