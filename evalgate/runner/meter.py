@@ -19,6 +19,8 @@ class Meter:
         self._tokens_in: int | None = 0
         self._tokens_out: int | None = 0
         self._cost_usd: float | None = 0.0
+        self.known_usd = 0.0
+        """Dollars of the answers whose price is known: what a budget can watch."""
 
     def called(self, attempts: int = 1) -> None:
         """Attempts were made, whatever becomes of them."""
@@ -33,6 +35,7 @@ class Meter:
         self._answers += 1
         self._tokens_in = _sum(self._tokens_in, output.tokens_in)
         self._tokens_out = _sum(self._tokens_out, output.tokens_out)
+        self.known_usd += output.cost_usd or 0.0
         self._cost_usd = None if self._cost_usd is None or output.cost_usd is None else self._cost_usd + output.cost_usd
 
     def count(self, result: Result) -> None:
@@ -42,9 +45,9 @@ class Meter:
             self.answered(result.output)
 
     @property
-    def spent_usd(self) -> float | None:
-        """Dollars so far; 0 before the first answer, None as soon as one answer's price is unknown."""
-        return self._cost_usd
+    def is_priced(self) -> bool:
+        """Whether every answer so far told its price."""
+        return self._cost_usd is not None
 
     def usage(self, wall_s: float | None) -> Usage:
         """What the run used. Calls that were all in vain have a price that nobody knows: None, not 0."""

@@ -24,6 +24,12 @@ from evalgate.runner.progress import Progress
 from evalgate.runner.settings import Limits
 
 
+UNWATCHED = (
+    "`run.budget_usd` could not be watched: answers came without a known price. "
+    "Write it under `endpoint.price` (0 if it is free)."
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What a run came to."""
@@ -36,6 +42,8 @@ class Outcome:
     """Of all sessions of the run; `wall_s` of this one. A sum is None where any answer's share is unknown."""
     interrupted: bool
     """Somebody pressed Ctrl-C or sent SIGTERM before the plan was done."""
+    notes: tuple[str, ...] = ()
+    """What a reader has to know beside the results, one sentence each."""
 
 
 async def run(
@@ -198,14 +206,8 @@ class _Session:
         budget = self.limits.budget_usd
         if budget is None:
             return
-        spent = self.meter.spent_usd
-        if spent is None:
-            # Calls in flight are finished: they are paid for. A budget that cannot be watched is not a budget.
-            self._halt(
-                "run.budget_usd is set, but the endpoint's answers have no known price; "
-                "let it tell its price (0 if it is free), or take run.budget_usd out"
-            )
-        elif spent >= budget:
+        # Calls in flight are finished: they are paid for.
+        if self.meter.known_usd >= budget:
             self._halt(f"budget of {_dollars(budget)} spent")
 
     def _watch_endpoint(self, finished: Finished) -> None:
@@ -236,6 +238,7 @@ class _Session:
             stopped=stopped,
             usage=self.meter.usage(self.clock() - self.began_at),
             interrupted=self.is_interrupted and not is_complete,
+            notes=() if self.limits.budget_usd is None or self.meter.is_priced else (UNWATCHED,),
         )
 
 

@@ -339,12 +339,20 @@ def test_a_budget_that_is_spent_by_the_last_call_stops_nothing() -> None:
     assert (len(outcome.results), outcome.stopped) == (10, None)
 
 
-def test_a_budget_that_cannot_be_watched_ends_the_run() -> None:
-    """An unknown price is not a price of 0: the first such answer ends the run, and the reason says what to do."""
+def test_a_budget_that_cannot_be_watched_is_told() -> None:
+    """An unknown price is not a price of 0: the run says that its budget was not held, and what to do."""
     endpoint = FakeEndpoint(lambda request, attempt: make_output(cost_usd=None))
     outcome = asyncio.run(go(50, endpoint=endpoint, budget_usd=1.0, concurrency=1))
-    assert len(outcome.results) == 1
-    assert "run.budget_usd" in str(outcome.stopped) and "price" in str(outcome.stopped)
+    assert (len(outcome.results), outcome.stopped, outcome.usage.cost_usd) == (50, None, None)
+    assert "run.budget_usd" in outcome.notes[0] and "price" in outcome.notes[0]
+
+
+def test_a_budget_watches_the_prices_that_are_known() -> None:
+    """One answer without a price does not switch the budget off."""
+    endpoint = FakeEndpoint(lambda request, attempt: make_output(cost_usd=None if request.case.id == "case-0000" else 0.5))
+    outcome = asyncio.run(go(50, endpoint=endpoint, budget_usd=1.0, concurrency=1))
+    assert str(outcome.stopped).startswith("budget of $1.00 spent")
+    assert outcome.notes
 
 
 def test_a_spent_budget_does_not_wait_for_a_pause() -> None:
