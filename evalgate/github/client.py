@@ -1,0 +1,268 @@
+"""The few requests that evalgate makes of GitHub, as raw JSON over github3.py's session.
+
+github3's objects are not used: they refuse answers that lack a key, a comment by a deleted user ends a whole
+listing, a moved repository turns a POST into a GET that looks like success, and nothing is ever tried again.
+Knows requests and answers; what is worth writing is decided by its callers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evalgate.errors import GitHubError
+from evalgate.records import Json
+
+if TYPE_CHECKING:
+    import requests
+    import urllib3
+
+API_VERSION = "2022-11-28"
+_PAGE = 100
+_LONGEST_WAIT_S = 120.0
+_SAID = 300
+"""Characters of GitHub's own message that are repeated in ours."""
+
+
+class NotFoundError(GitHubError):
+    """What was asked for is gone, or this token must not see it."""
+
+
+class TooLongError(GitHubError):
+    """GitHub refuses the text because of its length."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comment:
+    """One comment of a pull request."""
+
+    id: int
+    author: str | None
+    """Login; None where the account is gone."""
+    body: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pull:
+    """A pull request as it stands now, not as some event remembers it."""
+
+    number: int
+    head_sha: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Artifact:
+    """A file bundle that a workflow run has left."""
+
+    name: str
+    run_id: int
+    branch: str | None
+    """Branch of the run; a fork may well call its own branch `main`."""
+    is_own: bool
+    """Its run was of this repository's code, not of a fork's."""
+    created: str
+    """ISO 8601, UTC."""
+
+
+class GitHub(Protocol):
+    """What evalgate needs of GitHub. Every method raises GitHubError where GitHub refuses or does not answer."""
+
+    def pull(self, number: int) -> Pull:
+        """The pull request of this number."""
+
+    def list_comments(self, pull: int) -> list[Comment]:
+        """Every comment of a pull request, oldest first."""
+
+    def create_comment(self, pull: int, body: str) -> Comment:
+        """The comment as GitHub keeps it. Raises TooLongError where the body is too long."""
+
+    def edit_comment(self, comment: int, body: str) -> None:
+        """Gives a comment another body. Raises NotFoundError where it is gone, TooLongError as above."""
+
+    def delete_comment(self, comment: int) -> None:
+        """Removes a comment; one that is gone already is no error."""
+
+    def list_artifacts(self, name: str) -> list[Artifact]:
+        """The artifacts of this name that have not expired, newest first."""
+
+
+def connect(api_url: str, repository: str, token: str, *, retries: int = 5, backoff_s: float = 1.0) -> GitHub:
+    """The GitHub of one repository.
+
+    api_url: as GITHUB_API_URL gives it, for github.com and for GitHub Enterprise alike.
+    retries: how often a request is repeated after a dropped connection, 429, 5xx, or a 403 with Retry-After; the
+    waits grow from `backoff_s` seconds. A repeated POST may write twice: callers look for what they wrote.
+    """
+    if not token:
+        raise GitHubError(
+            "no token for GitHub. Set GITHUB_TOKEN to the job's token: `env: {GITHUB_TOKEN: ${{ github.token }}}`"
+        )
+    import github3
+    from requests.adapters import HTTPAdapter
+
+    session = github3.GitHub(token=token, api_version=API_VERSION).session
+    # github3 asks for a media type of the old API, which GitHub's description does not know.
+    session.headers["Accept"] = "application/vnd.github+json"
+    session.headers["User-Agent"] = "evalgate"
+    session.default_read_timeout = 30
+    adapter = HTTPAdapter(max_retries=_patience(retries, backoff_s))
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return _RestGitHub(session=session, root=f"{api_url.rstrip('/')}/repos/{repository}")
+
+
+def _patience(retries: int, backoff_s: float) -> urllib3.Retry:
+    import urllib3
+
+    class Patience(urllib3.Retry):
+        # GitHub's secondary rate limits answer 403 with Retry-After; a 403 without it is a refusal.
+        RETRY_AFTER_STATUS_CODES = frozenset({403, 413, 429, 503})
+
+        def get_retry_after(self, response: urllib3.BaseHTTPResponse) -> float | None:
+            wait_s = super().get_retry_after(response)
+            return None if wait_s is None else min(wait_s, _LONGEST_WAIT_S)
+
+    return Patience(
+        total=retries,
+        redirect=0,
+        backoff_factor=backoff_s,
+        backoff_max=_LONGEST_WAIT_S,
+        status_forcelist=(429, 500, 502, 503, 504),
+        allowed_methods=None,
+        raise_on_status=False,
+        raise_on_redirect=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _RestGitHub:
+    session: Any
+    root: str
+
+    def pull(self, number: int) -> Pull:
+        found = self._json("GET", f"/pulls/{number}")
+        try:
+            return Pull(number=found["number"], head_sha=found["head"]["sha"])
+        except (KeyError, TypeError) as fault:
+            raise _unreadable(f"/pulls/{number}") from fault
+
+    def list_comments(self, pull: int) -> list[Comment]:
+        return [_comment(row) for row in self._pages(f"/issues/{pull}/comments", {})]
+
+    def create_comment(self, pull: int, body: str) -> Comment:
+        return _comment(self._json("POST", f"/issues/{pull}/comments", json={"body": body}))
+
+    def edit_comment(self, comment: int, body: str) -> None:
+        self._json("PATCH", f"/issues/comments/{comment}", json={"body": body})
+
+    def delete_comment(self, comment: int) -> None:
+        try:
+            self._answer("DELETE", f"/issues/comments/{comment}")
+        except NotFoundError:
+            return
+
+    def list_artifacts(self, name: str) -> list[Artifact]:
+        rows = self._pages("/actions/artifacts", {"name": name}, key="artifacts")
+        found = [_artifact(row) for row in rows if not row.get("expired") and row.get("workflow_run")]
+        return sorted(found, key=lambda artifact: (artifact.created, artifact.run_id), reverse=True)
+
+    def _pages(self, path: str, params: dict[str, str], *, key: str | None = None) -> Iterator[Json]:
+        page = 1
+        while True:
+            answer = self._answer("GET", path, params={**params, "per_page": _PAGE, "page": page})
+            rows = _body(answer, path)
+            rows = rows.get(key) if key is not None and isinstance(rows, dict) else rows
+            if not isinstance(rows, list):
+                raise _unreadable(path)
+            yield from rows
+            # The address of the next page is built here, not taken from the answer: the token goes nowhere else.
+            # A short page is no end: GitHub leaves out what it hides.
+            if "next" not in answer.links:
+                return
+            page += 1
+
+    def _json(self, method: str, path: str, **kwargs: Any) -> Json:
+        return _body(self._answer(method, path, **kwargs), path)
+
+    def _answer(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        import requests
+
+        try:
+            # Only reads follow a redirect: requests would repeat a redirected POST as a GET.
+            answer: requests.Response = self.session.request(
+                method, self.root + path, allow_redirects=method == "GET", **kwargs
+            )
+        except requests.RequestException as fault:
+            raise GitHubError(
+                f"GitHub did not answer ({method} {path}): {type(fault).__name__}. "
+                f"Check the network, proxies, and githubstatus.com"
+            ) from fault
+        if not 200 <= answer.status_code < 300:
+            raise _refusal(method, path, answer)
+        return answer
+
+
+def _refusal(method: str, path: str, answer: requests.Response) -> GitHubError:
+    said = _said(answer)
+    status = answer.status_code
+    start = f"GitHub answered {status} to {method} {path}" + (f" ({said})" if said else "")
+    if status == 404:
+        return NotFoundError(f"{start}. Check that it still exists and that the token may see it")
+    if status == 422 and "too long" in answer.text.lower():
+        return TooLongError(start)
+    if 300 <= status < 400:
+        return GitHubError(f"{start}: the repository has moved. Use its present name")
+    if status == 401:
+        return GitHubError(f"{start}. The token is wrong or has expired")
+    if status in (403, 429) and (answer.headers.get("x-ratelimit-remaining") == "0" or "rate limit" in said.lower()):
+        return GitHubError(f"{start}. The rate limit is used up; run the job again later")
+    if status == 403:
+        return GitHubError(
+            f"{start}. The job needs `permissions: {{pull-requests: write}}`; pull requests from forks and from "
+            f"Dependabot never get it"
+        )
+    return GitHubError(start)
+
+
+def _said(answer: requests.Response) -> str:
+    """GitHub's own words, on one line; empty where it is no JSON (a proxy's HTML page says nothing useful)."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return ""
+    message = body.get("message") if isinstance(body, dict) else None
+    return " ".join(str(message or "").split())[:_SAID]
+
+
+def _body(answer: requests.Response, path: str) -> Json:
+    try:
+        return answer.json()
+    except ValueError as fault:
+        raise _unreadable(path) from fault
+
+
+def _comment(row: Json) -> Comment:
+    try:
+        user = row["user"]
+        return Comment(id=row["id"], author=None if user is None else user["login"], body=row.get("body") or "")
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise _unreadable("comments") from fault
+
+
+def _artifact(row: Json) -> Artifact:
+    try:
+        run = row["workflow_run"]
+        return Artifact(
+            name=row["name"],
+            run_id=run["id"],
+            branch=run.get("head_branch"),
+            is_own=run["head_repository_id"] == run["repository_id"],
+            created=row.get("created_at") or "",
+        )
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise _unreadable("artifacts") from fault
+
+
+def _unreadable(path: str) -> GitHubError:
+    return GitHubError(f"GitHub's answer for {path} is not what its description promises. Check GITHUB_API_URL")

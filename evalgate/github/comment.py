@@ -1,0 +1,186 @@
+"""One sticky comment a suite on a pull request: made once, then edited; never by an older run over a newer one.
+
+Knows the pull request and finished texts; not what a verdict means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote, unquote
+
+from evalgate.github.client import Comment, GitHub, NotFoundError, TooLongError
+
+BOT = "github-actions[bot]"
+"""Login under which a job's own token writes. GitHub lets no token ask for it, and no person can take it."""
+
+_MARKER = re.compile(
+    r"<!-- evalgate:v1 suite=(?P<suite>\S+) head=(?P<head>[0-9a-f]{40,64}) run=(?P<run>[0-9]{1,18})"
+    r" attempt=(?P<attempt>[0-9]{1,9}) -->"
+)
+_FORGED = re.compile(r"<!--(\s*)evalgate:", re.IGNORECASE)
+
+
+class Action(StrEnum):
+    """What became of a comment."""
+
+    CREATED = "created"
+    EDITED = "edited"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Posted:
+    """What was done on the pull request, and why not more."""
+
+    action: Action
+    why: str = ""
+    """One sentence where the comment was skipped, shortened, or written under an unexpected name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Marker:
+    """The first line of a comment, invisible to readers: whose it is and how new."""
+
+    suite: str
+    head_sha: str
+    run_id: int
+    run_attempt: int
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """Grows with every run and re-run of a repository."""
+        return self.run_id, self.run_attempt
+
+    def __str__(self) -> str:
+        # `--` would end the comment in the eyes of strict HTML parsers.
+        suite = quote(self.suite, safe="").replace("-", "%2D")
+        return f"<!-- evalgate:v1 suite={suite} head={self.head_sha} run={self.run_id} attempt={self.run_attempt} -->"
+
+    @staticmethod
+    def of(body: str) -> Marker | None:
+        """The marker that a comment starts with; None where there is none."""
+        found = _MARKER.match(body)
+        if found is None:
+            return None
+        return Marker(
+            suite=unquote(found["suite"]),
+            head_sha=found["head"],
+            run_id=int(found["run"]),
+            run_attempt=int(found["attempt"]),
+        )
+
+
+def post(
+    github: GitHub,
+    *,
+    pull: int,
+    suite: str,
+    body: str,
+    short_body: str,
+    head_sha: str,
+    run_id: int,
+    run_attempt: int,
+    login: str = BOT,
+) -> Posted:
+    """Puts `body` into the suite's one comment: edits it, or creates it where there is none.
+
+    body: Markdown with everything hostile escaped; capped at 60,000 characters by whoever wrote it. In which unit
+    GitHub counts its limit is not documented, so a refusal of the length is answered with `short_body`.
+    head_sha, run_id, run_attempt: of the run that is reported. Nothing is written where the pull request has moved on
+    to another head, or a newer run has already written.
+    login: who this token writes as. Only comments of this author with our marker are touched.
+
+    GitHub has no conditional edit: two runs that write within the same second may leave the older text. A concurrency
+    group in the workflow closes that gap. Raises GitHubError.
+    """
+    marker = Marker(suite=suite, head_sha=head_sha, run_id=run_id, run_attempt=run_attempt)
+    texts = _Texts(marker=marker, body=body, short_body=short_body)
+    mine = _mine(github, pull, suite, login)
+    obstacle = _newer(mine, marker) or _moved_on(github, pull, head_sha)
+    if obstacle:
+        return Posted(action=Action.SKIPPED, why=obstacle)
+    if mine:
+        try:
+            is_short = texts.write(lambda body: github.edit_comment(mine[0].id, body))
+        except NotFoundError:
+            pass  # Somebody removed it between our look and our edit: make a new one.
+        else:
+            for extra in mine[1:]:
+                github.delete_comment(extra.id)
+            return Posted(action=Action.EDITED, why=_SHORTENED if is_short else "")
+    return _create(github, pull, texts, login)
+
+
+_SHORTENED = "GitHub refused the whole report as too long; the comment holds the short one"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Texts:
+    marker: Marker
+    body: str
+    short_body: str
+
+    def write(self, put: Callable[[str], None]) -> bool:
+        """Puts the whole text, or where GitHub refuses its length the short one; True if it was the short one."""
+        try:
+            put(self._marked(self.body))
+        except TooLongError:
+            put(self._marked(self.short_body))
+            return True
+        return False
+
+    def _marked(self, text: str) -> str:
+        return f"{self.marker}\n" + _FORGED.sub(r"<!--\1not evalgate:", text)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Own:
+    """A comment of ours for this suite."""
+
+    id: int
+    marker: Marker
+
+
+def _mine(github: GitHub, pull: int, suite: str, login: str) -> list[_Own]:
+    """Our comments for this suite, oldest first. A marker that somebody else copied does not make a comment ours."""
+    found = [
+        _Own(id=comment.id, marker=marker)
+        for comment in github.list_comments(pull)
+        if comment.author == login and (marker := Marker.of(comment.body)) is not None and marker.suite == suite
+    ]
+    return sorted(found, key=lambda own: own.id)
+
+
+def _newer(mine: list[_Own], marker: Marker) -> str:
+    """Why a newer comment forbids to write; empty where none does."""
+    newest = max((own.marker.age for own in mine), default=marker.age)
+    return f"run {newest[0]} (attempt {newest[1]}) is newer and has already reported" if newest > marker.age else ""
+
+
+def _moved_on(github: GitHub, pull: int, head_sha: str) -> str:
+    """Why the pull request's present head forbids to write; empty where it does not."""
+    present = github.pull(pull).head_sha
+    if present == head_sha:
+        return ""
+    return f"the pull request has moved on from {head_sha[:10]} to {present[:10]}"
+
+
+def _create(github: GitHub, pull: int, texts: _Texts, login: str) -> Posted:
+    created: list[Comment] = []
+    is_short = texts.write(lambda body: created.append(github.create_comment(pull, body)))
+    author = created[0].author
+    if author != login:
+        why = f"the comment was written as {author}, so the next run will not find it; set comment-login to that name"
+        return Posted(action=Action.CREATED, why=why)
+    # A retried POST, or another run, may have created one at the same moment. The oldest stays. Only runs whose
+    # comment is not the oldest act, so two of them never remove each other's.
+    mine = _mine(github, pull, texts.marker.suite, login)
+    ours = [own for own in mine[1:] if own.marker == texts.marker]
+    if ours and mine[0].marker.age < texts.marker.age:
+        texts.write(lambda body: github.edit_comment(mine[0].id, body))
+    for own in ours:
+        github.delete_comment(own.id)
+    return Posted(action=Action.CREATED, why=_SHORTENED if is_short else "")

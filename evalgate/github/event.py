@@ -1,0 +1,204 @@
+"""Where a run stands on GitHub Actions: which event, which pull request, which commit to compare with.
+
+Reads the environment and the event file, nothing else: no git, no network. What the payload says was written by
+whoever opened the pull request: branch names are data for reports, never parts of a command line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalgate.errors import Fault, InputError
+from evalgate.records import Json
+
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+_MAX_EVENT_BYTES = 26_214_400
+"""GitHub cuts event payloads at 25 MB."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Situation:
+    """What GitHub Actions tells a job about itself. Absent facts are None."""
+
+    event: str
+    """`pull_request`, `push`, `merge_group`, `schedule`, `workflow_dispatch`, …"""
+    repository: str
+    """`owner/name`."""
+    api_url: str
+    server_url: str
+    run_id: int
+    run_attempt: int
+    """From 1; a re-run keeps `run_id` and adds 1."""
+    run_url: str
+    evaluated_sha: str
+    """The commit that `actions/checkout` checks out by default: for a pull request its test merge."""
+    head_sha: str
+    """The commit that the author pushed; `evaluated_sha` outside pull requests."""
+    base_rev: str | None
+    """Where the search for a baseline starts, as a git revision. Right only while HEAD is `evaluated_sha`."""
+    merge_base_with: str | None
+    """Where HEAD is another commit, or `base_rev` is None: the search starts at the merge base of HEAD and this."""
+    branch: str | None
+    """The branch under test: a pull request's head, the branch pushed to; None for tags and merge groups."""
+    pull: int | None
+    """Number of the pull request."""
+    is_fork: bool
+    """The pull request comes from another repository (or from one that is gone): no secrets, a read-only token."""
+    is_dependabot: bool
+    """Started by Dependabot, which GitHub treats as a fork."""
+    default_branch: str | None
+
+
+def read(environ: Mapping[str, str]) -> Situation | None:
+    """The situation of this job; None outside GitHub Actions.
+
+    Raises InputError where GitHub Actions is announced but a variable or the event file is missing or garbled.
+    """
+    if environ.get("GITHUB_ACTIONS") != "true":
+        return None
+    variables = _Variables(environ)
+    event = variables.text("GITHUB_EVENT_NAME")
+    repository = variables.matching("GITHUB_REPOSITORY", _REPOSITORY)
+    server_url = environ.get("GITHUB_SERVER_URL", "https://github.com").rstrip("/")
+    run_id = variables.number("GITHUB_RUN_ID")
+    payload = _payload(variables.text("GITHUB_EVENT_PATH"))
+    evaluated_sha = variables.matching("GITHUB_SHA", _SHA)
+    pull = _Pull.of(payload, repository, environ.get("GITHUB_REF", ""))
+    base_rev, merge_base_with = _start(event, payload, pull)
+    return Situation(
+        event=event,
+        repository=repository,
+        api_url=environ.get("GITHUB_API_URL", "https://api.github.com").rstrip("/"),
+        server_url=server_url,
+        run_id=run_id,
+        run_attempt=variables.number("GITHUB_RUN_ATTEMPT"),
+        run_url=f"{server_url}/{repository}/actions/runs/{run_id}",
+        evaluated_sha=evaluated_sha,
+        head_sha=pull.head_sha if pull else evaluated_sha,
+        base_rev=base_rev,
+        merge_base_with=merge_base_with,
+        branch=pull.branch if pull else _branch(event, environ),
+        pull=pull.number if pull else None,
+        is_fork=pull.is_fork if pull else False,
+        is_dependabot=environ.get("GITHUB_ACTOR") == "dependabot[bot]",
+        default_branch=_text(_at(payload, "repository", "default_branch")),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Pull:
+    """The part of a pull request event that matters here."""
+
+    number: int
+    head_sha: str
+    base_sha: str
+    branch: str | None
+    is_fork: bool
+    is_merged_for_test: bool
+    """GITHUB_SHA is the test merge, whose first parent is the base commit it was merged with."""
+
+    @staticmethod
+    def of(payload: Json, repository: str, ref: str) -> _Pull | None:
+        found = _at(payload, "pull_request")
+        if not isinstance(found, dict):
+            return None
+        number = found.get("number")
+        head_sha, base_sha = _at(found, "head", "sha"), _at(found, "base", "sha")
+        if type(number) is not int or not _is_sha(head_sha) or not _is_sha(base_sha):
+            raise _garbled("the pull request in it has no number, head or base commit")
+        head_repository = _at(found, "head", "repo", "full_name")
+        return _Pull(
+            number=number,
+            head_sha=head_sha,
+            base_sha=base_sha,
+            branch=_text(_at(found, "head", "ref")),
+            # A deleted fork leaves `repo: null`: somebody else's code all the same.
+            is_fork=not isinstance(head_repository, str) or head_repository.lower() != repository.lower(),
+            is_merged_for_test=ref == f"refs/pull/{number}/merge",
+        )
+
+
+def _start(event: str, payload: Json, pull: _Pull | None) -> tuple[str | None, str | None]:
+    """(base_rev, merge_base_with) of `Situation`."""
+    if pull is not None:
+        # `base.sha` is where the base branch stood when the event was made. It is neither the merge base nor kept
+        # up to date, so it is good for finding a merge base and for nothing else.
+        return ("HEAD^1" if event == "pull_request" and pull.is_merged_for_test else None), pull.base_sha
+    if event == "merge_group":
+        base_sha = _at(payload, "merge_group", "base_sha")
+        if not _is_sha(base_sha):
+            raise _garbled("the merge group in it has no base commit")
+        return base_sha, base_sha
+    return ("HEAD^1" if event == "push" else "HEAD"), None
+
+
+def _branch(event: str, environ: Mapping[str, str]) -> str | None:
+    is_branch = environ.get("GITHUB_REF_TYPE") == "branch" and event != "merge_group"
+    return environ.get("GITHUB_REF_NAME") or None if is_branch else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Variables:
+    environ: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        value = self.environ.get(name, "")
+        if not value:
+            raise self._fault(name, "is not set")
+        return value
+
+    def number(self, name: str) -> int:
+        value = self.text(name)
+        if not re.fullmatch(r"[0-9]{1,18}", value):
+            raise self._fault(name, f"is {value[:40]!r}, not a number")
+        return int(value)
+
+    def matching(self, name: str, pattern: re.Pattern[str]) -> str:
+        value = self.text(name)
+        if not pattern.fullmatch(value):
+            raise self._fault(name, f"is {value[:80]!r}")
+        return value
+
+    @staticmethod
+    def _fault(name: str, what: str) -> InputError:
+        hint = "GITHUB_ACTIONS=true says that this is GitHub Actions; unset it to run elsewhere."
+        return InputError(Fault(where=name, what=f"the variable {what}", hint=hint))
+
+
+def _payload(path: str) -> Json:
+    file = Path(path)
+    try:
+        if file.stat().st_size > _MAX_EVENT_BYTES:
+            raise _garbled("it is larger than any event that GitHub sends")
+        payload = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise _garbled(f"it cannot be read ({fault.strerror})") from fault
+    except (ValueError, RecursionError) as fault:
+        raise _garbled("it is not JSON") from fault
+    if not isinstance(payload, dict):
+        raise _garbled("it is not a JSON object")
+    return payload
+
+
+def _garbled(what: str) -> InputError:
+    hint = "It is written by GitHub Actions; a job that sets GITHUB_EVENT_PATH by hand has to point at a whole event."
+    return InputError(Fault(where="GITHUB_EVENT_PATH", what=f"the event file cannot be used: {what}", hint=hint))
+
+
+def _at(value: Json, *names: str) -> Json:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _text(value: Json) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _is_sha(value: Json) -> bool:
+    return isinstance(value, str) and _SHA.fullmatch(value) is not None

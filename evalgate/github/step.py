@@ -1,0 +1,219 @@
+"""What the Action's one real step does: inputs → `evalgate run` → summary, outputs, annotations, comment → exit code.
+
+    python -P -m evalgate.github.step
+
+Inputs come as EVALGATE_INPUT_* variables, never as text in a script. The run's own process is not handed the token, nor
+the files through which a step speaks to the runner. That keeps honest code honest; code that means harm shares the
+user account with this step, so a token that can write belongs into another job (see `docs/github.md`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from evalgate.errors import EvalgateError, Fault, InputError
+from evalgate.github import event
+from evalgate.github.actions import Annotation, annotation_commands, log_safe, tell_faults, write_outputs, write_summary
+from evalgate.github.annotate import annotate
+from evalgate.github.publish import comment_from_files, short_report
+from evalgate.github.verdict_file import VerdictFile, read_text, read_verdict
+
+PREFIX = "EVALGATE_INPUT_"
+TEXTS = ("config", "baseline", "store")
+LISTS = ("category", "tag")
+NUMBERS = ("limit", "epochs")
+SWITCHES = ("summary", "comment")
+OTHERS = ("write-dir", "comment-login", "github-token")
+_NOT_FOR_THE_RUN = re.compile(r"EVALGATE_INPUT_.*|GITHUB_(OUTPUT|ENV|PATH|STATE|STEP_SUMMARY)")
+_UNEVALUATED = 3
+_OWN_FILE_BYTES = 100_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """The Action's inputs, checked."""
+
+    options: tuple[str, ...]
+    """For `evalgate run`."""
+    config: Path
+    folder: Path
+    """Where the report files go."""
+    summary: bool
+    comment: bool
+    login: str | None
+    token: str
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Report file by format."""
+        names = {"json": "verdict.json", "markdown": "report.md", "junit": "junit.xml"}
+        return {format: self.folder / name for format, name in names.items()}
+
+
+def read_inputs(environ: Mapping[str, str]) -> Inputs:
+    """The inputs among these variables. Raises InputError with every fault of theirs."""
+    given = {
+        name.removeprefix(PREFIX).lower().replace("_", "-"): value.strip()
+        for name, value in environ.items()
+        if name.startswith(PREFIX)
+    }
+    faults = [
+        Fault(where=f"input {name}", what="is unknown", hint=f"There are: {', '.join(sorted(_ALL))}.")
+        for name in sorted(given.keys() - _ALL)
+    ]
+    options: list[str] = []
+    for name in TEXTS:
+        if given.get(name):
+            options += [f"--{name}", given[name]]
+    for name in LISTS:
+        for value in re.split(r"[\n,]", given.get(name, "")):
+            if value.strip():
+                options += [f"--{name}", value.strip()]
+    for name in NUMBERS:
+        value = given.get(name, "")
+        if value and not re.fullmatch(r"[1-9][0-9]{0,8}", value):
+            faults.append(Fault(where=f"input {name}", what=f"{value[:80]!r} is not a whole number from 1"))
+        elif value:
+            options += [f"--{name}", value]
+    for name in SWITCHES:
+        if given.get(name, "") not in ("true", "false"):
+            faults.append(Fault(where=f"input {name}", what=f"{given.get(name, '')[:80]!r} is neither true nor false"))
+    if not given.get("write-dir"):
+        faults.append(Fault(where="input write-dir", what="is empty", hint="Name a folder for the report files."))
+    if faults:
+        raise InputError(faults)
+    return Inputs(
+        options=tuple(options),
+        config=Path(given.get("config") or "."),
+        folder=Path(given["write-dir"]).absolute(),
+        summary=given["summary"] == "true",
+        comment=given["comment"] == "true",
+        login=given.get("comment-login") or None,
+        token=given.get("github-token", ""),
+    )
+
+
+_ALL = frozenset({*TEXTS, *LISTS, *NUMBERS, *SWITCHES, *OTHERS})
+
+
+def run_step(environ: Mapping[str, str], log: TextIO, *, command: Sequence[str] = ("evalgate", "run")) -> int:
+    """Runs and reports; the exit code is the run's own.
+
+    command: what evaluates, found on the PATH of `environ`. Where GitHub does not take the comment, that is a warning:
+    it says nothing about quality. Raises InputError for bad inputs, before anything ran.
+    """
+    inputs = read_inputs(environ)
+    situation = event.read(environ)
+    _clear(inputs)
+    writes = [f"--write={format}={file}" for format, file in inputs.files.items()]
+    ended = _run([*command, *inputs.options, *writes], environ, log)
+    verdict, exit_code = _verdict(inputs.files["json"], ended, log)
+    write_outputs(Path(environ["GITHUB_OUTPUT"]), _outputs(inputs, verdict, exit_code))
+    roots = [Path(environ.get("GITHUB_WORKSPACE") or "."), Path.cwd(), inputs.config.parent]
+    notes = annotate(verdict, exit_code, junit=inputs.files["junit"], roots=roots)
+    if verdict is not None:
+        short = short_report(verdict, situation)
+        if inputs.summary:
+            write_summary(Path(environ["GITHUB_STEP_SUMMARY"]), _report(inputs.files["markdown"], short), short=short)
+        if inputs.comment:
+            notes.insert(0, _comment(inputs, situation, environ))
+    for line in annotation_commands(notes):
+        print(line, file=log, flush=True)
+    return exit_code
+
+
+def _clear(inputs: Inputs) -> None:
+    """Removes the files of an earlier run: a stale verdict must never speak for a run that wrote none."""
+    inputs.folder.mkdir(parents=True, exist_ok=True)
+    for file in inputs.files.values():
+        file.unlink(missing_ok=True)
+
+
+def _run(command: Sequence[str], environ: Mapping[str, str], log: TextIO) -> int:
+    """The exit code of the command, its output printed harmless line by line."""
+    clean = {name: value for name, value in environ.items() if not _NOT_FOR_THE_RUN.fullmatch(name)}
+    try:
+        process = subprocess.Popen(
+            command, env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    except OSError as fault:
+        raise InputError(
+            f"{command[0]} cannot be started ({fault.strerror}). Was the installing step left out?"
+        ) from fault
+    with process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                print(log_safe(line.decode("utf-8", "replace").rstrip("\r\n")), file=log, flush=True)
+            return process.wait()
+        except KeyboardInterrupt:
+            # A cancelled job interrupts the whole process group: the run is already writing down where it stopped.
+            process.wait()
+            return 130
+
+
+def _verdict(file: Path, ended: int, log: TextIO) -> tuple[VerdictFile | None, int]:
+    """The verdict and this step's exit code. A run that says 0 without a matching verdict has shown nothing."""
+    if ended < 0:
+        print(f"The run was ended by signal {-ended}.", file=log)
+        return None, _UNEVALUATED
+    if ended not in (0, 1, 3):
+        return None, ended
+    try:
+        verdict = read_verdict(file, max_bytes=_OWN_FILE_BYTES)
+    except InputError as fault:
+        print(log_safe(str(fault)), file=log)
+        return None, _UNEVALUATED
+    if verdict.exit_code != ended:
+        print(f"The run exited {ended}, but its verdict file says {verdict.exit_code}.", file=log)
+        return None, _UNEVALUATED
+    return verdict, ended
+
+
+def _report(file: Path, short: str) -> str:
+    try:
+        return read_text(file)
+    except InputError:
+        # Missing, or larger than the place it is meant for.
+        return short
+
+
+def _outputs(inputs: Inputs, verdict: VerdictFile | None, exit_code: int) -> dict[str, str]:
+    written = {format: str(file) if file.exists() else "" for format, file in inputs.files.items()}
+    return {
+        "verdict": verdict.verdict if verdict else "",
+        "exit-code": str(exit_code),
+        "run-id": (verdict.run_id or "") if verdict else "",
+        **written,
+    }
+
+
+def _comment(inputs: Inputs, situation: event.Situation | None, environ: Mapping[str, str]) -> Annotation:
+    title = "evalgate comment"
+    if situation is None or situation.pull is None:
+        return Annotation(level="notice", title=title, message="Not a pull request, so there is no comment to write.")
+    markdown = inputs.files["markdown"]
+    try:
+        posted = comment_from_files(
+            inputs.files["json"],
+            markdown if markdown.exists() else None,
+            environ=environ,
+            token=inputs.token,
+            login=inputs.login,
+        )
+    except EvalgateError as fault:
+        return Annotation(level="warning", title=title, message=str(fault))
+    return Annotation(
+        level="notice", title=title, message=f"{posted.action}: {posted.why}" if posted.why else posted.action
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(tell_faults("evalgate", lambda: run_step(os.environ, sys.stdout), sys.stdout))

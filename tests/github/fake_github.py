@@ -1,0 +1,200 @@
+"""A GitHub on localhost that keeps state: comments, pull requests, artifacts, and troubles on order.
+
+Where EVALGATE_GITHUB_OPENAPI names GitHub's published description (the file `api.github.com.json` of the npm package
+@octokit/openapi), every request is also held against it; a request that does not fit is answered 400 and kept in
+`violations`, which closing the server turns into a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from github_openapi import Description, published_description
+
+BOT = "github-actions[bot]"
+REPOSITORY = "acme/support-bot"
+MAX_BODY = 65_536
+
+
+@dataclass
+class Trouble:
+    """The next request that matches is answered like this instead."""
+
+    method: str
+    path: str
+    """Regular expression on the path below the repository."""
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = '{"message": "trouble"}'
+    is_done_anyway: bool = False
+    """The request takes effect although its answer says otherwise: a gateway that gave up too early."""
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+class FakeGitHub:
+    """`with FakeGitHub() as github:`; `github.api_url` is what GITHUB_API_URL would be."""
+
+    def __init__(self, *, login: str = BOT) -> None:
+        self.login = login
+        self.comments: dict[int, dict[str, Any]] = {}
+        self.heads: dict[int, str] = {}
+        self.artifacts: list[dict[str, Any]] = []
+        self.troubles: list[Trouble] = []
+        self.requests: list[Request] = []
+        self.violations: list[str] = []
+        self.after: dict[str, Callable[[], None]] = {}
+        """By method: called once, after the next request of this method took effect."""
+        self._description: Description | None = published_description()
+        self._next_id = 1
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+
+    def __enter__(self) -> FakeGitHub:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+        if kind is None:
+            assert self.violations == []
+
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/api/v3"
+
+    def add_comment(self, pull: int, body: str, login: str | None = BOT) -> int:
+        """A comment that was there before; `login` None: its author's account is gone."""
+        number, self._next_id = self._next_id, self._next_id + 1
+        user = None if login is None else {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"}
+        self.comments[number] = {"id": number, "user": user, "body": body, "pull": pull}
+        return number
+
+    def bodies(self, pull: int) -> list[str]:
+        return [comment["body"] for comment in self.comments.values() if comment["pull"] == pull]
+
+    def methods(self) -> list[str]:
+        return [request.method for request in self.requests]
+
+    # ---- answering ------------------------------------------------------------------------------------------
+
+    def answer(self, request: Request) -> tuple[int, dict[str, str], str]:
+        with self._lock:
+            self.requests.append(request)
+            if self._description is not None and (faults := self._description.faults(request)):
+                self.violations += faults
+                return 400, {}, json.dumps({"message": "; ".join(faults)})
+            prefix = f"/api/v3/repos/{REPOSITORY}"
+            path = request.path.removeprefix(prefix)
+            trouble = next(
+                (t for t in self.troubles if t.method == request.method and re.fullmatch(t.path, path)), None
+            )
+            if trouble is not None:
+                self.troubles.remove(trouble)
+                if not trouble.is_done_anyway:
+                    return trouble.status, trouble.headers, trouble.body
+            status, headers, body = self._act(request, path)
+            if request.method in self.after:
+                self.after.pop(request.method)()
+            if trouble is not None:
+                return trouble.status, trouble.headers, trouble.body
+            return status, headers, "" if body is None else json.dumps(body)
+
+    def _act(self, request: Request, path: str) -> tuple[int, dict[str, str], Any]:
+        if found := re.fullmatch(r"/pulls/(\d+)", path):
+            number = int(found[1])
+            if number in self.heads:
+                return 200, {}, {"number": number, "head": {"sha": self.heads[number], "repo": None}}
+        elif found := re.fullmatch(r"/issues/(\d+)/comments", path):
+            if request.method == "POST":
+                return self._create(int(found[1]), request.body["body"])
+            rows = [row for row in self.comments.values() if row["pull"] == int(found[1])]
+            return self._page(request, rows, None)
+        elif found := re.fullmatch(r"/issues/comments/(\d+)", path):
+            number = int(found[1])
+            if number in self.comments and request.method == "DELETE":
+                del self.comments[number]
+                return 204, {}, None
+            if number in self.comments and len(request.body["body"]) > MAX_BODY:
+                return 422, {}, _too_long()
+            if number in self.comments:
+                self.comments[number]["body"] = request.body["body"]
+                return 200, {}, self.comments[number]
+        elif path == "/actions/artifacts":
+            rows = [row for row in self.artifacts if row["name"] == request.query.get("name", row["name"])]
+            return self._page(request, rows, "artifacts")
+        return 404, {}, {"message": "Not Found"}
+
+    def _create(self, pull: int, body: str) -> tuple[int, dict[str, str], Any]:
+        if len(body) > MAX_BODY:
+            return 422, {}, _too_long()
+        return 201, {}, self.comments[self.add_comment(pull, body, self.login)]
+
+    def _page(self, request: Request, rows: list[Any], key: str | None) -> tuple[int, dict[str, str], Any]:
+        size, page = int(request.query.get("per_page", "30")), int(request.query.get("page", "1"))
+        part = rows[(page - 1) * size : page * size]
+        headers = {}
+        if page * size < len(rows):
+            # The next page's address is another host's on purpose: a client that follows it blindly loses its token.
+            headers["Link"] = f'<http://elsewhere.invalid/next?page={page + 1}>; rel="next"'
+        return 200, headers, part if key is None else {"total_count": len(rows), key: part}
+
+
+def _too_long() -> dict[str, Any]:
+    fault = {
+        "resource": "IssueComment",
+        "code": "unprocessable",
+        "message": "Body is too long (maximum is 65536 characters)",
+    }
+    return {"message": "Validation Failed", "errors": [fault]}
+
+
+def _handler(github: FakeGitHub) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def _serve(self) -> None:
+            parts = urlsplit(self.path)
+            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            request = Request(
+                method=self.command,
+                path=parts.path,
+                query={name: values[0] for name, values in parse_qs(parts.query).items()},
+                headers={name.lower(): value for name, value in self.headers.items()},
+                body=json.loads(content) if content else None,
+            )
+            status, headers, body = github.answer(request)
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body.encode())))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing: the tests read `requests`."""
+
+    return Handler

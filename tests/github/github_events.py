@@ -1,0 +1,61 @@
+"""Events and environments as GitHub Actions hands them to a job, for a made-up repository."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fake_github import REPOSITORY
+
+HEAD = "a" * 40
+MERGE = "c" * 40
+BASE = "b" * 40
+
+
+def pull_request(
+    *, head: str = HEAD, title: str = "Be kinder", branch: str = "kinder", **changes: Any
+) -> dict[str, Any]:
+    """The payload of `pull_request`, action `synchronize`. `head_repository` None: the fork is gone."""
+    head_repository = changes.pop("head_repository", REPOSITORY)
+    repo = None if head_repository is None else {"full_name": head_repository, "fork": head_repository != REPOSITORY}
+    return {
+        "action": "synchronize",
+        "number": 7,
+        "before": "0" * 40,
+        "after": head,
+        "pull_request": {
+            "number": 7,
+            "title": title,
+            "user": {"login": "someone"},
+            "head": {"ref": branch, "sha": head, "repo": repo},
+            "base": {"ref": "main", "sha": BASE, "repo": {"full_name": REPOSITORY}},
+            "merge_commit_sha": None,
+        },
+        "repository": {"full_name": REPOSITORY, "default_branch": "main"},
+        **changes,
+    }
+
+
+def environment(folder: Path, event: str, payload: Any, **changes: str) -> dict[str, str]:
+    """The variables of a job with this event; the event file is written into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "event.json"
+    file.write_text(json.dumps(payload), "utf-8")
+    is_pull = event == "pull_request"
+    return {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": event,
+        "GITHUB_EVENT_PATH": str(file),
+        "GITHUB_REPOSITORY": REPOSITORY,
+        "GITHUB_API_URL": "https://api.github.com",
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_RUN_ID": "100",
+        "GITHUB_RUN_ATTEMPT": "1",
+        "GITHUB_SHA": MERGE if is_pull else HEAD,
+        "GITHUB_REF": "refs/pull/7/merge" if is_pull else "refs/heads/main",
+        "GITHUB_REF_NAME": "7/merge" if is_pull else "main",
+        "GITHUB_REF_TYPE": "branch",
+        "GITHUB_ACTOR": "someone",
+        **changes,
+    }

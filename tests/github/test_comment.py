@@ -1,0 +1,207 @@
+"""One comment a suite, never by an older run over a newer one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fake_github import BOT, REPOSITORY, FakeGitHub, Trouble
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalgate.errors import GitHubError
+from evalgate.github.client import GitHub, connect
+from evalgate.github.comment import Action, Marker, Posted, post
+
+HEAD = "a" * 40
+OTHER = "b" * 40
+MARKER = Marker(suite="support-bot", head_sha=HEAD, run_id=100, run_attempt=1)
+
+
+def client(github: FakeGitHub) -> GitHub:
+    return connect(github.api_url, REPOSITORY, "token-1", retries=3, backoff_s=0.0)
+
+
+def say(github: FakeGitHub, body: str = "report", **changes: Any) -> Posted:
+    github.heads.setdefault(7, HEAD)
+    arguments = {
+        "pull": 7,
+        "suite": "support-bot",
+        "body": body,
+        "short_body": "short",
+        "head_sha": HEAD,
+        "run_id": 100,
+        "run_attempt": 1,
+        **changes,
+    }
+    return post(client(github), **arguments)
+
+
+def texts(github: FakeGitHub) -> list[str]:
+    return [body.partition("\n")[2] for body in github.bodies(7)]
+
+
+def test_the_first_run_creates_the_comment() -> None:
+    """A pull request without our comment gets one, with the marker as its invisible first line."""
+    with FakeGitHub() as github:
+        assert say(github) == Posted(action=Action.CREATED)
+        assert github.bodies(7) == [f"{MARKER}\nreport"]
+
+
+def test_the_next_run_edits_it() -> None:
+    """A newer run changes the comment in place."""
+    with FakeGitHub() as github:
+        say(github, "first")
+        assert say(github, "second", run_id=101).action is Action.EDITED
+        assert texts(github) == ["second"]
+
+
+def test_a_rerun_edits_it() -> None:
+    """A second attempt of the same run counts as newer."""
+    with FakeGitHub() as github:
+        say(github, "first")
+        say(github, "second", run_attempt=2)
+        assert texts(github) == ["second"]
+
+
+@pytest.mark.parametrize(("run_id", "attempt"), [(99, 1), (99, 5), (100, 1)])
+def test_an_older_run_never_overwrites_a_newer_one(run_id: int, attempt: int) -> None:
+    """Runs end in any order; the comment keeps the newest one's text."""
+    with FakeGitHub() as github:
+        say(github, "newer", run_attempt=2)
+        posted = say(github, "older", run_id=run_id, run_attempt=attempt)
+        assert posted == Posted(action=Action.SKIPPED, why="run 100 (attempt 2) is newer and has already reported")
+        assert texts(github) == ["newer"]
+
+
+def test_a_report_on_a_commit_that_is_no_longer_the_head_is_not_written() -> None:
+    """A late run of an earlier push says so and leaves the pull request alone."""
+    with FakeGitHub() as github:
+        github.heads[7] = OTHER
+        assert say(github) == Posted(
+            action=Action.SKIPPED, why="the pull request has moved on from aaaaaaaaaa to bbbbbbbbbb"
+        )
+        assert github.bodies(7) == []
+
+
+def test_each_suite_has_its_own_comment() -> None:
+    """Two suites of one repository do not overwrite each other."""
+    with FakeGitHub() as github:
+        say(github, "one")
+        say(github, "two", suite="other bot")
+        say(github, "one again", run_id=101)
+        assert texts(github) == ["one again", "two"]
+
+
+def test_our_comment_is_found_on_any_page() -> None:
+    """A long discussion does not lead to a second comment."""
+    with FakeGitHub() as github:
+        for number in range(250):
+            github.add_comment(7, f"remark {number}", login="someone")
+        github.add_comment(7, f"{replace(MARKER, run_id=99)}\nold")
+        assert say(github).action is Action.EDITED
+        assert len(github.bodies(7)) == 251
+
+
+@pytest.mark.parametrize("login", ["someone", "dependabot[bot]", None])
+def test_a_copied_marker_does_not_make_a_comment_ours(login: str | None) -> None:
+    """Somebody who quotes our marker, with however great a run number, neither blocks nor loses a comment."""
+    with FakeGitHub() as github:
+        github.add_comment(7, f"{replace(MARKER, run_id=10**17)}\nmine!", login=login)
+        assert say(github).action is Action.CREATED
+        assert texts(github) == ["mine!", "report"]
+
+
+def test_a_marker_counts_only_at_the_start() -> None:
+    """A bot's comment that quotes a marker further down is not the sticky one."""
+    with FakeGitHub() as github:
+        github.add_comment(7, f"See {MARKER}", login=BOT)
+        assert say(github).action is Action.CREATED
+
+
+def test_a_marker_inside_the_report_is_broken() -> None:
+    """Text that got into the report cannot pose as a newer run's marker."""
+    with FakeGitHub() as github:
+        say(github, f"{replace(MARKER, run_id=999)} <!--EVALGATE:v1 --> @<!-- -->name")
+        assert texts(github)[0].count("<!--") == 3
+        assert "not evalgate:v1 suite=" in texts(github)[0]
+        assert "<!--not evalgate:v1" in texts(github)[0]
+        assert say(github, run_id=101).action is Action.EDITED
+
+
+def test_a_report_that_github_finds_too_long_is_replaced_by_the_short_one() -> None:
+    """A refusal of the length still ends in a comment, when creating and when editing."""
+    with FakeGitHub() as github:
+        posted = say(github, "x" * 70_000)
+        assert posted.action is Action.CREATED and "too long" in posted.why
+        assert say(github, "y" * 70_000, run_id=101).action is Action.EDITED
+        assert texts(github) == ["short"]
+
+
+def test_duplicates_left_by_earlier_runs_are_removed() -> None:
+    """The oldest comment stays, where the discussion has seen it."""
+    with FakeGitHub() as github:
+        for run_id in (97, 98):
+            github.add_comment(7, f"{replace(MARKER, run_id=run_id)}\nold")
+        say(github)
+        assert list(github.comments) == [1] and texts(github) == ["report"]
+
+
+def test_an_answer_lost_on_the_way_leaves_one_comment() -> None:
+    """A POST that took effect but was answered 502 is repeated; the copy goes."""
+    with FakeGitHub() as github:
+        github.troubles.append(Trouble("POST", ".*", 502, body="<html>Bad Gateway</html>", is_done_anyway=True))
+        assert say(github).action is Action.CREATED
+        assert texts(github) == ["report"]
+
+
+@pytest.mark.parametrize(("rival", "winner"), [(99, "report"), (101, "rival")])
+def test_two_first_runs_at_once_leave_the_newer_text_once(rival: int, winner: str) -> None:
+    """A rival that created its comment just before ours does not leave two."""
+    with FakeGitHub() as github:
+        github.heads[7] = HEAD
+
+        def rival_creates() -> None:
+            # Made between our look and our POST, and so older than ours.
+            comment = github.comments.pop(1)
+            github.comments[1] = {**comment, "body": f"{replace(MARKER, run_id=rival)}\nrival"}
+            github.comments[2] = {**comment, "id": 2}
+
+        github.after["POST"] = rival_creates
+        say(github)
+        assert texts(github) == [winner]
+
+
+def test_a_comment_removed_between_look_and_edit_is_made_anew() -> None:
+    """Somebody tidies up at the wrong moment: there is a comment all the same."""
+    with FakeGitHub() as github:
+        say(github, "first")
+        github.troubles.append(Trouble("PATCH", ".*", 404))
+        github.comments[1]["body"] = f"{replace(MARKER, run_id=99)}\nfirst"
+        assert say(github, "second", run_id=101).action is Action.CREATED
+        assert texts(github) == ["second"]
+
+
+def test_an_unexpected_author_is_said() -> None:
+    """A token of another app would start a new comment at each push: the first one says what to set."""
+    with FakeGitHub(login="evals-app[bot]") as github:
+        posted = say(github)
+        assert "evals-app[bot]" in posted.why and "comment-login" in posted.why
+        assert say(github, "second", run_id=101, login="evals-app[bot]").action is Action.EDITED
+
+
+def test_a_refused_token_names_the_permission() -> None:
+    """The commonest mistake, a job without the permission, is answered with the line to write."""
+    with FakeGitHub() as github:
+        github.troubles.append(Trouble("POST", ".*", 403, body='{"message": "Resource not accessible by integration"}'))
+        with pytest.raises(GitHubError, match="pull-requests: write"):
+            say(github)
+
+
+@given(st.text(min_size=1, max_size=60))
+def test_every_suite_name_survives_the_marker(suite: str) -> None:
+    """Any name comes back from the first line, and none can end the HTML comment early."""
+    marker = replace(MARKER, suite=suite.encode("utf-8", "replace").decode("utf-8"))
+    assert Marker.of(f"{marker}\r\nrest") == marker
+    assert str(marker).count("-->") == 1 and "--" not in str(marker)[4:-3]
