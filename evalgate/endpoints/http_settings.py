@@ -1,0 +1,78 @@
+"""What the kinds that speak HTTP share about their settings: URL, headers, key. Nothing here opens a connection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from evalgate.endpoints.masking import is_secret_name
+from evalgate.errors import Fault, InputError
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HOP_BY_HOP = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+
+
+def url_problems(key: str, url: str) -> list[tuple[str, str, str]]:
+    """Why `url` cannot be called. The URL itself is not repeated: it may hold a secret."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it is the check
+    except ValueError as error:
+        return [(key, f"not a URL: {error}", "Write one like https://host:8000/v1")]
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return [(key, "not an http:// or https:// URL", "Write one like https://host:8000/v1")]
+    if re.search(r"[\s\x00-\x1f\x7f]", url):
+        return [(key, "there is white space in the URL", "Remove or quote it (%20)")]
+    if "@" in parts.netloc:
+        return [(key, "user and password stand in the URL", "Use api_key_env or headers, which are kept secret")]
+    return []
+
+
+def header_problems(headers: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Headers that cannot be sent; values are never repeated."""
+    found = []
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _HOP_BY_HOP:
+            found.append((f"headers.{name}", "no such header can be set", "Use letters, digits and -"))
+        elif not _sendable(value):
+            found.append((f"headers.{name}", "its value has characters that no header may have", "Use printable ASCII"))
+    return found
+
+
+def missing_key(api_key_env: str | None, environ: Mapping[str, str]) -> str | None:
+    """A sentence where the named variable is not set or empty."""
+    if api_key_env is None or environ.get(api_key_env, "").strip():
+        return None
+    return f"the environment variable {api_key_env} (endpoint.api_key_env) is not set or empty"
+
+
+def bearer(
+    api_key_env: str, environ: Mapping[str, str], header: str = "authorization", prefix: str = "Bearer "
+) -> dict[str, str]:
+    """The header with the key. Raises InputError where there is none, or none that a header can hold."""
+    # Secrets pasted into CI settings often end in a line break.
+    key = environ.get(api_key_env, "").strip()
+    if missing := missing_key(api_key_env, environ):
+        raise InputError(missing)
+    if not _sendable(key):
+        raise InputError(
+            Fault(where=api_key_env, what="the key has characters that no header may have", hint="Copy it again")
+        )
+    return {header.lower(): prefix + key}
+
+
+def place_of(url: str) -> str:
+    """Scheme, host and path: what of a URL may be kept. Queries may hold keys."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
+
+
+def url_secrets(url: str) -> tuple[str, ...]:
+    """Values in the URL's query whose names say that they are secret."""
+    return tuple(value for name, value in parse_qsl(urlsplit(url).query) if is_secret_name(name))
+
+
+def _sendable(value: str) -> bool:
+    return all(" " <= character <= "~" or character == "\t" for character in value)
