@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -46,7 +45,6 @@ def choose(
     start: str | None,
     in_ci: bool,
     pool: int = 10,
-    now: datetime,
 ) -> Baseline:
     """The nearest run that the candidate can be compared with, and up to `pool - 1` earlier ones of its version.
 
@@ -69,7 +67,7 @@ def choose(
     found = _field(complete, candidate, git, start, in_ci)
     if isinstance(found, str):
         return Missing(reason=f"{_runs(len(complete), 'complete ')} of {suite}, {found}")
-    return _nearest(history, candidate, found, pool, now)
+    return _nearest(history, candidate, found, pool)
 
 
 def pinned(history: History, refs: Sequence[str], candidate: Run) -> Pinned:
@@ -165,7 +163,7 @@ def _newest(rows: Sequence[RunRow]) -> _Field | str:
     return _Field(
         rows=passed,
         behind=lambda _row: None,
-        why=lambda row: f"newest complete run of the suite that {_merit(row)} (no repository to ask): {row.id}",
+        why=lambda row: f"newest complete run of the suite that {_merit(row)} (no repository to ask)",
     )
 
 
@@ -176,18 +174,18 @@ def _served(row: RunRow) -> bool:
 # ---- which of them ----------------------------------------------------------------------------------------
 
 
-def _nearest(history: History, candidate: Run, found: _Field, pool: int, now: datetime) -> Nearest:
+def _nearest(history: History, candidate: Run, found: _Field, pool: int) -> Nearest:
     compares = _Comparable(history, candidate)
     first = next((row for row in found.rows if compares(row)), None)
     if first is None:
         first = found.rows[0]
-        why = f"{found.why(first)}, {_age(now, first.created)} old; it shares no comparable case with this run"
+        why = f"{found.why(first)}; it shares no comparable case with this run"
         return Nearest(runs=(history.read_run(first.id),), why=why, behind=found.behind(first))
     rest = sorted(
         (
             row
             for row in found.rows
-            if _precedes(row, first) and row.version is not None and row.version == first.version
+            if _precedes(row, first) and _is_same_version(row, first)
         ),
         key=lambda row: row.created,
         reverse=True,
@@ -196,7 +194,7 @@ def _nearest(history: History, candidate: Run, found: _Field, pool: int, now: da
     pooled = f", pooled with {_runs(len(rows) - 1, 'earlier ')} of the same version" if len(rows) > 1 else ""
     return Nearest(
         runs=tuple(history.read_run(row.id) for row in rows),
-        why=f"{found.why(first)}, {_age(now, first.created)} old{pooled}",
+        why=f"{found.why(first)}{pooled}",
         behind=found.behind(first),
     )
 
@@ -249,8 +247,8 @@ def _none_on(rows: Sequence[RunRow], name: str, commits: Sequence[str], git: Git
 
 def _none_passed(newest: RunRow) -> str:
     return (
-        "none of which exited 0 or was blessed; if the newest may serve, say so: "
-        f'evalgate baseline bless {newest.id} --reason "…"'
+        "none of which exited 0 or was blessed; if the newest may serve, name it: "
+        f"--baseline {newest.id}"
     )
 
 
@@ -282,12 +280,3 @@ def _distance(commits: int | None, name: str) -> str:
 def _short(name: str) -> str:
     """A commit's id cut to 7 digits; other names as they are."""
     return name[:7] if len(name) >= 40 and all(char in "0123456789abcdef" for char in name) else name
-
-
-def _age(now: datetime, then: datetime) -> str:
-    seconds = max(0.0, (now - then).total_seconds())
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        count = int(seconds // length)
-        if count:
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return "less than a minute"

@@ -104,6 +104,11 @@ class History:
             )
             _insert(connection, shape.summaries, packing.summary_rows(run, number=number))
 
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run of this very id is kept."""
+        with explained(self._place), self._engine.connect() as connection:
+            return connection.execute(select(shape.runs.c.id).where(shape.runs.c.id == run_id)).first() is not None
+
     def write_verdict(self, run_id: str, verdict: Verdict, *, decided: datetime) -> None:
         """Add a decision about a run. Earlier ones stay; the last one counts.
 

@@ -30,7 +30,7 @@ STATUS_WORDS: dict[Status | None, str] = {
 }
 
 CASE_LISTS: tuple[tuple[str, str], ...] = (
-    ("missing", "in the baseline, but not answered here"),
+    ("missing", "to be run or in the baseline, but not answered here"),
     ("removed", "taken out of the eval set"),
     ("added", "new in the eval set"),
     ("changed", "changed in content or scorers, so not compared"),

@@ -51,7 +51,7 @@ def candidate(**changes: Any) -> Run:
 def chosen(
     history: History, run: Run, git: Git | None = None, *, start: str | None = None, in_ci: bool = False, pool: int = 10
 ) -> Baseline:
-    return choose(history, run, git=git, start=start, in_ci=in_ci, pool=pool, now=LATER)
+    return choose(history, run, git=git, start=start, in_ci=in_ci, pool=pool)
 
 
 def ids(found: Baseline) -> list[str]:
@@ -77,7 +77,7 @@ def test_in_ci_the_nearest_first_parent_counts_even_where_it_failed(
     found = chosen(history, candidate(commit=commits[4]), repository, start="HEAD^1", in_ci=True)
     assert isinstance(found, Nearest)
     assert (ids(found), found.behind) == (["near"], 2)
-    assert found.why == "nearest ancestor with a complete run: 2 commits behind HEAD^1, 1 day old"
+    assert found.why == "nearest ancestor with a complete run: 2 commits behind HEAD^1"
 
 
 def test_in_ci_earlier_runs_of_the_version_are_pooled(history: History, line: tuple[Repository, list[str]]) -> None:
@@ -93,7 +93,7 @@ def test_in_ci_earlier_runs_of_the_version_are_pooled(history: History, line: tu
     found = chosen(history, run, repository, start="HEAD^1", in_ci=True)
     assert isinstance(found, Nearest)
     assert ids(found) == ["first", "old", "oldest"]
-    assert found.why.endswith("on HEAD^1 itself, 1 day old, pooled with 2 earlier runs of the same version")
+    assert found.why.endswith("on HEAD^1 itself, pooled with 2 earlier runs of the same version")
     assert ids(chosen(history, run, repository, start="HEAD^1", in_ci=True, pool=2)) == ["first", "old"]
     assert ids(chosen(history, run, repository, start="HEAD^1", in_ci=True, pool=1)) == ["first"]
 
@@ -166,7 +166,7 @@ def test_locally_the_newest_passing_run_on_an_ancestor_counts(
     assert isinstance(found, Nearest)
     assert (ids(found), found.behind) == (["newest", "passed"], 1)
     assert found.why == (
-        f"newest complete run on an ancestor that exited 0: 1 commit behind {commits[4][:7]}, 1 day old, "
+        f"newest complete run on an ancestor that exited 0: 1 commit behind {commits[4][:7]}, "
         "pooled with 1 earlier run of the same version"
     )
 
@@ -186,7 +186,7 @@ def test_locally_a_blessed_run_counts(history: History, line: tuple[Repository, 
     record(history, "failed", commit=commits[3], exit_code=1, name="fail")
     found = reason(chosen(history, candidate(commit=commits[4]), repository))
     assert (
-        "none of which exited 0 or was blessed; if the newest may serve, say so: evalgate baseline bless failed"
+        "none of which exited 0 or was blessed; if the newest may serve, name it: --baseline failed"
         in found
     )
     history.write_blessing("failed", reason="accepted", author="ann", created=NOON)
@@ -211,7 +211,7 @@ def test_without_a_repository_the_newest_passing_run_of_the_suite_counts(history
     found = chosen(history, candidate(), in_ci=in_ci)
     assert isinstance(found, Nearest)
     assert (ids(found), found.behind) == (["new"], None)
-    assert found.why.startswith("newest complete run of the suite that exited 0 (no repository to ask): new, ")
+    assert found.why.startswith("newest complete run of the suite that exited 0 (no repository to ask)")
 
 
 def test_a_commit_of_another_repository_is_no_commit_here(history: History, line: tuple[Repository, list[str]]) -> None:
