@@ -42,10 +42,10 @@ def parse_json(body: bytes | str) -> Json:
     return _without_surrogates(value) if "\\ud" in text.lower() else value
 
 
-def bad_answer(what: str, secrets: Sequence[str] = (), said: str | None = None) -> CallError:
-    """The error for an answer that cannot be used, with the beginning of what was said."""
+def bad_answer(what: str, secrets: Sequence[str] = (), said: str | None = None, check: str = "") -> CallError:
+    """The error for an answer that cannot be used, with the beginning of what was said and what to check."""
     shown = f": {excerpt(said, SHOWN, secrets) or '(nothing)'}" if said is not None else ""
-    return CallError(CallFault.BAD_ANSWER, f"{what}{shown}")
+    return CallError(CallFault.BAD_ANSWER, f"{what}{shown}" + (f". {check}" if check else ""))
 
 
 def count_of(value: Json, name: str) -> int | None:

@@ -44,6 +44,9 @@ _OWN_PARAMS = {
 }
 
 
+CHECK = "Check endpoint.base_url: it has to lead to chat completions and mostly ends in /v1"
+
+
 @dataclass(frozen=True, kw_only=True)
 class OpenAI(Settings):
     """Chat completions of any server: text, structured output, tool calls, usage."""
@@ -165,9 +168,9 @@ def output_of(reply: Reply, settings: OpenAI, contexts: Pick, pricing: Pricing, 
     try:
         answer = parse_json(reply.body)
     except NotJson as error:
-        raise bad_answer(f"the endpoint answered {reply.status}, but {error}", secrets, said) from None
+        raise bad_answer(f"the endpoint answered {reply.status}, but {error}", secrets, said, CHECK) from None
     if not isinstance(answer, dict):
-        raise bad_answer("the endpoint's answer is no chat completion", secrets, said)
+        raise bad_answer("the endpoint's answer is no chat completion", secrets, said, CHECK)
     if reported := error_in(answer, reply.headers, secrets):
         raise reported
     message, finish_reason = _message_of(answer, secrets, said)
@@ -202,12 +205,12 @@ def output_of(reply: Reply, settings: OpenAI, contexts: Pick, pricing: Pricing, 
 def _message_of(answer: dict[str, Json], secrets: tuple[str, ...], said: str) -> tuple[dict[str, Json], str | None]:
     choices = answer.get("choices")
     if not isinstance(choices, list):
-        raise bad_answer("the endpoint's answer is no chat completion (no `choices`)", secrets, said)
+        raise bad_answer("the endpoint's answer is no chat completion (no `choices`)", secrets, said, CHECK)
     if not choices:
-        raise bad_answer("the endpoint answered with empty `choices`", secrets, said)
+        raise bad_answer("the endpoint answered with empty `choices`", secrets, said, CHECK)
     message = choices[0].get("message") if isinstance(choices[0], dict) else None
     if not isinstance(message, dict):
-        raise bad_answer("the endpoint's answer has no `choices[0].message`", secrets, said)
+        raise bad_answer("the endpoint's answer has no `choices[0].message`", secrets, said, CHECK)
     finish_reason = choices[0].get("finish_reason")
     return message, finish_reason if isinstance(finish_reason, str) else None
 

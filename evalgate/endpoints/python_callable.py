@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from evalgate.endpoints.threads import Threads
 
 SHOWN = 300
+MOST_FILES = 2_000
+MOST_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ class PythonCallable(Settings):
         if self.version:
             return identity
         source = _source_of(self.callable.partition(":")[0], base_dir)
-        return identity | {"source_sha256": hashlib.sha256(source.read_bytes()).hexdigest() if source else None}
+        return identity | {"source_sha256": _digest(source) if source else None}
 
     @asynccontextmanager
     async def open(self, opening: Opening) -> AsyncIterator[Endpoint]:
@@ -177,6 +179,28 @@ def _source_of(module_name: str, base_dir: Path) -> Path | None:
     spec = _find(module_name, base_dir)
     source = Path(spec.origin) if spec and spec.origin else None
     return source if source and source.suffix == ".py" and source.is_file() else None
+
+
+def _digest(source: Path) -> str:
+    """Fingerprint of the code: of the module's package where it has one, data files included (prompts, an index); of
+    the one file where it stands alone. In a package of more than 2,000 files or 64 MB the Python files count only.
+    """
+    if not (source.parent / "__init__.py").is_file():
+        return hashlib.sha256(source.read_bytes()).hexdigest()
+    folder = source.parent
+    files = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file()
+        and not any(part[0] == "." or part == "__pycache__" for part in file.relative_to(folder).parts)
+    )
+    if len(files) > MOST_FILES or sum(file.stat().st_size for file in files) > MOST_BYTES:
+        files = [file for file in files if file.suffix == ".py"]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _find(module_name: str, base_dir: Path) -> ModuleSpec | None:

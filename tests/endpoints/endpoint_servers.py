@@ -66,6 +66,8 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError, ssl.SSLError):
             await handler(reader, writer)
         writer.close()
+        with contextlib.suppress(ConnectionError, TimeoutError, ssl.SSLError):
+            await asyncio.wait_for(writer.wait_closed(), 1)
 
     server = await asyncio.start_server(quiet, "127.0.0.1", 0, ssl=tls)
     try:
@@ -75,6 +77,8 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A connection that is still closing when the loop ends counts as one that nobody closed.
+        await asyncio.sleep(0)
 
 
 @dataclass

@@ -410,3 +410,17 @@ def test_the_version_of_recorded_outputs_is_their_content(tmp_path: Path) -> Non
     before = replay.identity(tmp_path)
     write_rows(tmp_path, {"id": "a", "output": "y"})
     assert replay.identity(tmp_path) != before
+
+
+def test_a_page_that_the_package_reads_is_part_of_the_version(tmp_path: Path) -> None:
+    """What a package ships beside its code determines its answers too; what Python caches does not."""
+    package = tmp_path / "assistant"
+    (package / "__pycache__").mkdir(parents=True)
+    (package / "__init__.py").write_text("def answer(request): return open('page.md').read()\n")
+    (package / "page.md").write_text("30 days\n")
+    settings = PythonCallable(callable="assistant:answer")
+    before = settings.identity(tmp_path)
+    (package / "__pycache__" / "x.pyc").write_text("noise")
+    assert settings.identity(tmp_path) == before
+    (package / "page.md").write_text("40 days\n")
+    assert settings.identity(tmp_path) != before
