@@ -68,7 +68,7 @@ def baseline_line(verdict: Verdict) -> str | None:
         return None if baseline.why in verdict.reason else f"No baseline: {baseline.why}"
     facts = [f"commit {short(baseline.commit)}"] if baseline.commit else []
     if baseline.behind is not None:
-        facts.append(f"{count(baseline.behind, 'commit')} behind" if baseline.behind else "the commit itself")
+        facts.append(f"{count(baseline.behind, 'commit')} behind")
     facts.append(f"{age(baseline.age_s)} old" if baseline.age_s is not None else "of unknown age")
     if len(baseline.ids) > 1:
         facts.append(f"{len(baseline.ids)} runs pooled")
