@@ -182,11 +182,7 @@ def _nearest(history: History, candidate: Run, found: _Field, pool: int) -> Near
         why = f"{found.why(first)}; it shares no comparable case with this run"
         return Nearest(runs=(history.read_run(first.id),), why=why, behind=found.behind(first))
     rest = sorted(
-        (
-            row
-            for row in found.rows
-            if _precedes(row, first) and _is_same_version(row, first)
-        ),
+        (row for row in found.rows if _precedes(row, first) and _is_same_version(row, first)),
         key=lambda row: row.created,
         reverse=True,
     )
@@ -246,10 +242,7 @@ def _none_on(rows: Sequence[RunRow], name: str, commits: Sequence[str], git: Git
 
 
 def _none_passed(newest: RunRow) -> str:
-    return (
-        "none of which exited 0 or was blessed; if the newest may serve, name it: "
-        f"--baseline {newest.id}"
-    )
+    return f"none of which exited 0 or was blessed; if the newest may serve, name it: --baseline {newest.id}"
 
 
 def _shallow(git: Git) -> str:

@@ -23,7 +23,6 @@ from evalgate.runner.ports import Endpoint, Scorer
 from evalgate.runner.progress import Progress
 from evalgate.runner.settings import Limits
 
-
 UNWATCHED = (
     "`run.budget_usd` could not be watched: answers came without a known price. "
     "Write it under `endpoint.price` (0 if it is free)."

@@ -349,7 +349,8 @@ def test_a_budget_that_cannot_be_watched_is_told() -> None:
 
 def test_a_budget_watches_the_prices_that_are_known() -> None:
     """One answer without a price does not switch the budget off."""
-    endpoint = FakeEndpoint(lambda request, attempt: make_output(cost_usd=None if request.case.id == "case-0000" else 0.5))
+    prices = {"case-0000": None}
+    endpoint = FakeEndpoint(lambda request, attempt: make_output(cost_usd=prices.get(request.case.id, 0.5)))
     outcome = asyncio.run(go(50, endpoint=endpoint, budget_usd=1.0, concurrency=1))
     assert str(outcome.stopped).startswith("budget of $1.00 spent")
     assert outcome.notes

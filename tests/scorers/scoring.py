@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from builders import make_case, make_output
-from hypothesis import settings
 
 from evalgate.records import Case, Output, Score, ScorerSpec
 from evalgate.scorers.build import Scorer, build, check
 
 # How long an example takes depends on who else uses the machine.
-settings.register_profile("scorers", deadline=None)
-settings.load_profile("scorers")
 
 
 def scorer(name: str, /, **options: Any) -> Scorer:

@@ -1,0 +1,107 @@
+"""Where reports and talk go: stdout, stderr, files; and what the terminal can show."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from evalgate.cli.options import Format, Target
+from evalgate.errors import Fault, InputError
+
+if TYPE_CHECKING:
+    from evalgate.records import Run
+    from evalgate.report.model import Report
+    from evalgate.report.pen import Pen
+
+
+WIDTH = 100
+"""Columns of a report that goes to a file, a pipe or a log."""
+
+
+def in_actions(environ: Mapping[str, str] = os.environ) -> bool:
+    return environ.get("GITHUB_ACTIONS") == "true"
+
+
+def plain(text: str) -> str:
+    """A line for stderr: what users or models wrote in it cannot speak to the terminal or to a CI log."""
+    from evalgate.report.escape import plain as escape
+
+    return escape(text, in_actions=in_actions())
+
+
+def pen(stream: TextIO) -> Pen:
+    """How to draw on this stream: its width, colours only on a terminal that wants them, ASCII where it must be."""
+    from evalgate.report.pen import Pen
+
+    is_terminal = stream.isatty()
+    encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
+    return Pen(
+        width=shutil.get_terminal_size((WIDTH, 24)).columns if is_terminal else WIDTH,
+        color=is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb",
+        unicode=encoding.startswith("utf"),
+        in_actions=in_actions(),
+    )
+
+
+def render(report: Report, run: Run, format: str, stream: TextIO) -> str:
+    """The report in one format: text, json, markdown or junit."""
+    if format == "text":
+        from evalgate.report import terminal
+
+        look = pen(stream)
+        return terminal.render(
+            report, width=look.width, color=look.color, unicode=look.unicode, in_actions=look.in_actions
+        )
+    if format == "json":
+        from evalgate.report import machine
+
+        return machine.render(report)
+    if format == "markdown":
+        from evalgate.report import markdown
+
+        return markdown.render(report)
+    from evalgate.report import junit
+
+    return junit.render(report, run)
+
+
+def deliver(report: Report, run: Run, format: Format, output: Path | None, also: Sequence[Target]) -> None:
+    """Prints the report or writes it to a file, and writes the other files that were asked for."""
+    for item in also:
+        write(item.file, render(report, run, item.format, sys.stdout))
+    put(render(report, run, format.value, sys.stdout), output)
+
+
+def show(report: Report, run: Run) -> None:
+    """The report as text on stdout."""
+    deliver(report, run, Format.TEXT, None, ())
+
+
+def put(text: str, output: Path | None) -> None:
+    """Text to stdout, or to a file."""
+    if output is not None:
+        write(output, text)
+        return
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
+
+
+def write(file: Path, text: str) -> None:
+    """A whole file or none: an interrupted write leaves what was there. Raises InputError."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(Fault(where=str(file), what=f"cannot be written: {error.strerror}")) from error
+
+
+def say(text: str) -> None:
+    """One line of talk on stderr."""
+    sys.stderr.write(plain(text) + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,48 @@
+"""`evalgate demo`: the bundled assistant, served or shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evalgate.cli import console
+
+demo = typer.Typer(
+    help="The bundled assistant: needs no key and no network.",
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@demo.command("serve")
+def serve(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.", min=0, max=65535)] = 8765,
+    temperature: Annotated[float, typer.Option(help="0 answers alike each time; above, it samples.")] = 0.0,
+) -> int:
+    """Serve the assistant as chat completions on this machine, until Ctrl-C."""
+    from evalgate.demo.serve import make_server
+
+    server = make_server(port, params={"temperature": temperature} if temperature else {})
+    console.say(f"serving http://127.0.0.1:{server.server_address[1]}/v1 (model handbook-1); Ctrl-C ends it")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        console.say("ended")
+    finally:
+        server.server_close()
+    return 0
+
+
+@demo.command("tour")
+def tour(
+    folder: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep the files there; default: a temporary folder.")
+    ] = None,
+) -> int:
+    """Record the assistant, break one retrieval setting, and see the gate block it. Exit 0 when it does."""
+    from evalgate.pipeline.tour import take_tour
+
+    return take_tour(folder, tell=console.say, show=console.show)

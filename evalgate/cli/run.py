@@ -1,0 +1,114 @@
+"""`evalgate run`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evalgate.cli import console
+from evalgate.cli.options import (
+    BaselineOption,
+    ConfigOption,
+    Format,
+    FormatOption,
+    OutputOption,
+    StoreOption,
+    WriteOption,
+    check_places,
+    runs,
+    targets,
+)
+from evalgate.records import VerdictName
+
+if TYPE_CHECKING:
+    from evalgate.pipeline.suite import Done, RunOptions
+    from evalgate.runner.progress import Progress
+
+NEWEST = "newest"
+
+
+def run(
+    config: ConfigOption = None,
+    category: Annotated[list[str] | None, typer.Option(help="Only cases of this category. Repeatable.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only cases with this tag. Repeatable.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N of the selected cases.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often each case is run.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run: its id, or `newest`.")
+    ] = None,
+    gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Judge the run, or only record it.")] = True,
+    baseline: BaselineOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, estimate, call no model.")] = False,
+    store: StoreOption = None,
+    format: FormatOption = Format.TEXT,
+    output: OutputOption = None,
+    write: WriteOption = None,
+) -> int:
+    """Run the suite, record it, decide: exit 0 passed, 1 failed, 3 could not be evaluated."""
+    from evalgate.pipeline.load import DEFAULT_CONFIG, Selection
+    from evalgate.pipeline.suite import RunOptions, run_suite
+
+    options = RunOptions(
+        config=config or DEFAULT_CONFIG,
+        store=store,
+        selection=Selection(categories=tuple(category or ()), tags=tuple(tag or ()), limit=limit),
+        epochs=epochs,
+        resume="" if resume == NEWEST else resume,
+        gated=gate,
+        baseline=runs(baseline),
+    )
+    if dry_run:
+        from evalgate.cli.validate import estimate
+
+        return estimate(options.config, options.selection, epochs)
+    also = targets(write)
+    check_places([output, *(item.file for item in also)])
+    done = run_suite(options, progress=_progress())
+    report = done.judged.report(
+        reproduce=_reproduce(options, done.judged.run.id),
+        next_step=_next_step(done),
+        store=done.store,
+        show_outputs=done.show_outputs,
+    )
+    console.deliver(report, done.judged.run, format, output, also)
+    if done.verdict.exit_code and (output is not None or format is not Format.TEXT):
+        console.say(f"{done.verdict.verdict.value}: {done.verdict.reason}")
+    return done.verdict.exit_code
+
+
+def _next_step(done: Done) -> str | None:
+    """What to do now where the run itself knows better than the verdict; None: what the verdict asks for."""
+    verdict, run = done.verdict, done.judged.run
+    if run.stopped is not None:
+        return f"Mend that, then go on without repeating a call: evalgate run --resume {run.id}"
+    is_first = verdict.verdict is VerdictName.NO_BASELINE and verdict.baseline.kind == "missing"
+    if is_first and verdict.exit_code == 0 and run.selection is None and not console.in_actions():
+        return "This run is recorded; the next one is compared with it. Change something and run again."
+    return None
+
+
+def _progress() -> Progress:
+    from evalgate.runner.progress import Bar, Lines
+
+    return Bar(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
+
+
+def _reproduce(options: RunOptions, run_id: str) -> list[str]:
+    """The commands that do it again, and that decide it again from the history."""
+    import shlex
+
+    words = ["evalgate", "run"]
+    if str(options.config) != "evalgate.yaml":
+        words += ["--config", str(options.config)]
+    for name in options.selection.categories:
+        words += ["--category", name]
+    for name in options.selection.tags:
+        words += ["--tag", name]
+    if options.selection.limit is not None:
+        words += ["--limit", str(options.selection.limit)]
+    if options.epochs is not None:
+        words += ["--epochs", str(options.epochs)]
+    commands = [shlex.join(words)]
+    return [*commands, f"evalgate gate {run_id}"] if run_id else commands

@@ -1,0 +1,32 @@
+"""`evalgate schema`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from evalgate.cli import console
+from evalgate.cli.options import OutputOption
+
+
+class Document(StrEnum):
+    """What a schema describes."""
+
+    CONFIG = "config"
+    EVALSET = "evalset"
+    VERDICT = "verdict"
+
+
+def schema(
+    document: Annotated[Document, typer.Argument(help="What the schema is of.")] = Document.CONFIG,
+    output: OutputOption = None,
+) -> int:
+    """Print a JSON Schema: of the configuration, of an eval set, or of a verdict."""
+    import json
+
+    from evalgate.pipeline.schemas import schema_of
+
+    console.put(json.dumps(schema_of(document.value), indent=2, ensure_ascii=False), output)
+    return 0

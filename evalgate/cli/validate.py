@@ -1,0 +1,31 @@
+"""`evalgate validate`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalgate.cli import console
+from evalgate.cli.options import ConfigOption
+
+if TYPE_CHECKING:
+    from evalgate.pipeline.load import Selection
+
+
+def validate(config: ConfigOption = None) -> int:
+    """Check configuration and eval sets and estimate calls and cost. Calls no model."""
+    from evalgate.pipeline.load import DEFAULT_CONFIG, Selection
+
+    return estimate(config or DEFAULT_CONFIG, Selection(), None)
+
+
+def estimate(config: Path, selection: Selection, epochs: int | None) -> int:
+    """Prints what a run would be; raises InputError where it could not begin."""
+    from evalgate.pipeline.estimate import describe
+    from evalgate.pipeline.load import load_suite, with_epochs
+
+    suite = with_epochs(load_suite(config, os.environ, selection), epochs)
+    indented = ("  " * line.startswith("  ") + console.plain(line) for line in describe(suite, os.environ))
+    console.put("\n".join(indented), None)
+    return 0

@@ -1,0 +1,123 @@
+"""From a run to its verdict: the store, the choice of the baseline, the gate, and what a report needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalgate import gate
+from evalgate.gate import Rules
+from evalgate.github.event import Situation
+from evalgate.history import baseline as baselines
+from evalgate.history.git import Repository
+from evalgate.records import Baseline, Missing, Run, Verdict
+from evalgate.report import model
+
+if TYPE_CHECKING:
+    from evalgate.history.store import History
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A verdict with the runs that it is about."""
+
+    verdict: Verdict
+    run: Run
+    baseline_runs: tuple[Run, ...]
+
+    def report(
+        self,
+        *,
+        reproduce: Sequence[str] = (),
+        next_step: str | None = None,
+        store: str | None = None,
+        show_outputs: bool = False,
+    ) -> model.Report:
+        """What every format shows of it."""
+        return model.build(
+            self.verdict,
+            self.run,
+            self.baseline_runs,
+            reproduce=reproduce,
+            next_step=next_step,
+            store=store,
+            show_outputs=show_outputs,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where in the project's course a run stands: its repository, and what GitHub says of the job."""
+
+    repository: Repository | None
+    situation: Situation | None
+
+    @staticmethod
+    def of(folder: Path, environ: Mapping[str, str]) -> Place:
+        """The place of a configuration's folder. Raises InputError for a garbled GitHub event."""
+        from evalgate.github import event
+
+        repository = Repository(folder)
+        is_one = repository.head() is not None
+        return Place(repository=repository if is_one else None, situation=event.read(environ))
+
+    @property
+    def commit(self) -> str | None:
+        return self.repository.head() if self.repository else None
+
+    @property
+    def branch(self) -> str | None:
+        if self.situation is not None and self.situation.branch:
+            return self.situation.branch
+        return self.repository.branch() if self.repository else None
+
+    def start(self) -> str | None:
+        """The commit at which the search for a baseline begins in CI; None: at the run's own."""
+        repository, situation = self.repository, self.situation
+        if repository is None or situation is None:
+            return None
+        if situation.base_rev is not None and repository.head() == situation.evaluated_sha:
+            found = repository.resolve(situation.base_rev)
+            if found is not None:
+                return found
+        if situation.merge_base_with is not None:
+            return repository.merge_base("HEAD", situation.merge_base_with)
+        return None
+
+
+def judge(
+    run: Run,
+    rules: Rules,
+    *,
+    history: History,
+    place: Place,
+    pinned: Sequence[str],
+    now: datetime,
+) -> Judged:
+    """The verdict on a run against the runs named, or against what the history offers."""
+    baseline: Baseline
+    if pinned:
+        baseline = baselines.pinned(history, list(pinned), run)
+    else:
+        baseline = baselines.choose(
+            history,
+            run,
+            git=place.repository if run.commit is not None else None,
+            start=place.start(),
+            in_ci=place.situation is not None,
+            pool=rules.baseline_runs,
+        )
+    verdict = gate.decide(run, baseline, rules, now=now)
+    runs = () if isinstance(baseline, Missing) else baseline.runs
+    return Judged(verdict=verdict, run=run, baseline_runs=tuple(runs))
+
+
+def unrecorded(judged: Judged, why: str) -> Judged:
+    """The same run where its results could not be stored: an error, whatever the results say."""
+    from evalgate.records import VerdictName
+
+    verdict = replace(judged.verdict, verdict=VerdictName.ERROR, exit_code=3, reason=why)
+    return replace(judged, verdict=verdict)

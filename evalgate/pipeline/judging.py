@@ -1,0 +1,72 @@
+"""Judges: scorers that ask an endpoint of their own. Here the two stages meet; neither knows the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from evalgate.endpoints import Endpoint, Opening, Settings
+from evalgate.errors import Fault, InputError
+from evalgate.records import Case, Json, Output, Request, fingerprint
+
+_ASKED = Case(id="judge", categories=("judge",))
+
+
+class JudgeDesk:
+    """Opens the endpoints that judges ask, each once, and closes them with the stack it was given."""
+
+    def __init__(
+        self,
+        stack: AsyncExitStack,
+        opening: Opening,
+        *,
+        default: Settings | None,
+        read: Callable[[Mapping[str, Json]], Settings],
+    ) -> None:
+        """default: the configuration's `judge`; read: checks a judge's own `endpoint`, raises InputError."""
+        self._stack, self._opening, self._default, self._read = stack, opening, default, read
+
+    def open(self, wanted: Mapping[str, Json] | None) -> AskedEndpoint:
+        """The endpoint of a judge. Raises InputError where neither it nor the configuration names one."""
+        settings = self._default if wanted is None else self._read(wanted)
+        if settings is None:
+            hint = "Give it an `endpoint`, or write one under `judge:` in evalgate.yaml."
+            raise InputError(Fault(where="scorer `judge`", what="there is no endpoint to ask", hint=hint))
+        lacking = settings.missing_credentials(self._opening.environ)
+        if lacking is not None:
+            raise InputError(Fault(where="scorer `judge`", what=lacking))
+        return AskedEndpoint(self._stack, self._opening, settings)
+
+
+class AskedEndpoint:
+    """One judge's endpoint: messages in, output out."""
+
+    def __init__(self, stack: AsyncExitStack, opening: Opening, settings: Settings) -> None:
+        self._stack, self._opening, self._settings = stack, opening, settings
+        self._opened: dict[str, Endpoint] = {}
+        self.identity: Mapping[str, Json] = settings.identity(opening.base_dir)
+
+    async def ask(self, messages: list[dict[str, Json]], response_format: Mapping[str, Json] | None) -> Output:
+        """The answer to these messages, structured where the endpoint's kind can ask for it. Raises CallError."""
+        endpoint = await self._endpoint(response_format)
+        text = messages[-1].get("content")
+        request = Request(
+            case=_ASKED,
+            epoch=1,
+            prompt=text if isinstance(text, str) else "",
+            messages=tuple(messages),
+            params=self._settings.params,
+        )
+        return await endpoint.call(request)
+
+    async def _endpoint(self, response_format: Mapping[str, Json] | None) -> Endpoint:
+        key = fingerprint(response_format)
+        if key not in self._opened:
+            settings = self._settings
+            if response_format is not None and getattr(settings, "response_format", True) is None:
+                settings = replace(settings, response_format=response_format)  # type: ignore[call-arg]
+            # No await between the look-up and this line's first step would be needed if opening were free of waiting;
+            # two judges that meet here open twice, and both are closed with the stack.
+            self._opened[key] = await self._stack.enter_async_context(settings.open(self._opening))
+        return self._opened[key]

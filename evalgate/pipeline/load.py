@@ -1,0 +1,153 @@
+"""Configuration and eval sets, loaded and checked against every name that the other stages know."""
+
+from __future__ import annotations
+
+import difflib
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from evalgate import config as configuration
+from evalgate import endpoints, gate, scorers
+from evalgate.config import Config, Renderer
+from evalgate.errors import CallError, CallFault, Fault, InputError
+from evalgate.records import Case, EvalSet, Json, Output, ScorerSpec, Version
+from evalgate.scorers.build import Scorer, build, check
+from evalgate.scorers.own import offered
+
+DEFAULT_CONFIG = Path("evalgate.yaml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which part of an eval set is asked for."""
+
+    categories: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    limit: int | None = None
+
+    def __str__(self) -> str:
+        parts = [f"--category {name}" for name in self.categories] + [f"--tag {name}" for name in self.tags]
+        return " ".join(parts + ([f"--limit {self.limit}"] if self.limit is not None else []))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Everything that is known before the first call."""
+
+    config: Config
+    evalset: EvalSet
+    selected: tuple[Case, ...]
+    """The cases to run; all of the eval set's where nothing was selected."""
+    selection: str | None
+
+    def renderer(self) -> Renderer:
+        return Renderer(self.evalset, self.config.endpoint.params)
+
+    def version(self) -> Version:
+        """What is tested: the endpoint's identity and the prompts' templates."""
+        parts: dict[str, Json] = dict(self.config.endpoint.identity(self.config.base_dir))
+        if self.evalset.templates:
+            parts["templates"] = [self.evalset.templates[key] for key in sorted(self.evalset.templates)]
+        return Version.of(parts)
+
+
+def load_config(path: Path, environ: Mapping[str, str], *, needs_endpoint: bool = True) -> Config:
+    """The configuration in this file, its endpoint and its rules checked. Raises InputError with every fault."""
+    return configuration.load_config(
+        path,
+        environ=environ,
+        endpoint_kinds=endpoints.KINDS,
+        check_rules=gate.parse_rules,
+        needs_endpoint=needs_endpoint,
+    )
+
+
+def load_suite(path: Path, environ: Mapping[str, str], selection: Selection | None = None) -> Suite:
+    """A suite ready to run. Raises InputError with every fault that can be known before the first call."""
+    config = load_config(path, environ)
+    evalset = load_evalset(config)
+    chosen = select(evalset, selection or Selection())
+    is_whole = len(chosen) == len(evalset.cases)
+    return Suite(config=config, evalset=evalset, selected=chosen, selection=None if is_whole else str(selection))
+
+
+def load_evalset(config: Config) -> EvalSet:
+    """Every case of the suite. Raises InputError with every fault of every file."""
+    return configuration.load_evalsets(
+        config.evalsets,
+        base_dir=config.base_dir,
+        scorer_kinds=ChainMap(dict.fromkeys(offered(), object), scorers.KINDS),  # type: ignore[arg-type]
+        shorthand=scorers.SHORTHAND,
+        check_scorer=check,
+        problem=_problem(),
+        rule_categories=config.rule_categories,
+        pattern_places=config.pattern_places,
+    )
+
+
+def _problem() -> Callable[[ScorerSpec, Case], str | None]:
+    """Asks each scorer, built once, why it could never judge a case. Nobody is called, a judge neither."""
+    built: dict[str, Scorer] = {}
+
+    def problem(spec: ScorerSpec, case: Case) -> str | None:
+        if spec.key not in built:
+            built[spec.key] = build(spec, open_judge=_Nobody)
+        return built[spec.key].problem(case)
+
+    return problem
+
+
+class _Nobody:
+    """Stands where a judge's endpoint will be, while cases are only checked."""
+
+    identity: Mapping[str, Json] = MappingProxyType({})
+
+    def __init__(self, wanted: Mapping[str, Json] | None) -> None:
+        """wanted: the judge's own `endpoint`, checked when it is opened."""
+
+    async def ask(self, messages: list[dict[str, Json]], response_format: Mapping[str, Json] | None) -> Output:
+        raise CallError(CallFault.CODE, "cases are being checked: no judge is asked")
+
+
+def select(evalset: EvalSet, selection: Selection) -> tuple[Case, ...]:
+    """The cases asked for. Raises InputError for a name that no case has and where nothing is left."""
+    faults = []
+    for flag, wanted, there in (
+        ("--category", selection.categories, _names(case.categories for case in evalset.cases)),
+        ("--tag", selection.tags, _names(case.tags for case in evalset.cases)),
+    ):
+        for name in wanted:
+            if name not in there:
+                near = difflib.get_close_matches(name, there, n=1)
+                known = f"There are: {', '.join(there)}." if there else "No case has any."
+                hint = f"Did you mean {near[0]!r}?" if near else known
+                faults.append(Fault(where=flag, what=f"no case has {name!r}", hint=hint))
+    if selection.limit is not None and selection.limit < 1:
+        faults.append(Fault(where="--limit", what=f"{selection.limit} leaves no case"))
+    if faults:
+        raise InputError(faults)
+    chosen = tuple(
+        case
+        for case in evalset.cases
+        if (not selection.categories or set(selection.categories) & set(case.categories))
+        and (not selection.tags or set(selection.tags) & set(case.tags))
+    )[: selection.limit]
+    if not chosen:
+        raise InputError(Fault(where=str(selection), what="matches no case"))
+    return chosen
+
+
+def _names(groups: Iterable[Iterable[str]]) -> list[str]:
+    return sorted({name for group in groups for name in group})
+
+
+def with_epochs(suite: Suite, epochs: int | None) -> Suite:
+    """The suite with another number of repetitions; None changes nothing."""
+    if epochs is None:
+        return suite
+    if epochs < 1:
+        raise InputError(Fault(where="--epochs", what=f"{epochs} is no number of repetitions from 1"))
+    return replace(suite, config=replace(suite.config, run=replace(suite.config.run, epochs=epochs)))

@@ -1,0 +1,191 @@
+"""`evalgate run`, whole: load, run, record, judge. And `evalgate gate`: judge again from the history alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalgate import gate
+from evalgate.errors import EvalgateError, StoreError
+from evalgate.gate import OFF, Rules
+from evalgate.pipeline.judge import Judged, Place, judge, unrecorded
+from evalgate.pipeline.load import DEFAULT_CONFIG, Selection, Suite, load_config, load_suite, with_epochs
+from evalgate.records import Missing, Run, Verdict
+
+if TYPE_CHECKING:
+    from evalgate.history.store import History
+    from evalgate.runner.progress import Progress
+
+
+class Interrupted(EvalgateError):
+    """Somebody ended the run; what was finished is in the journal."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What `evalgate run` can be told."""
+
+    config: Path = DEFAULT_CONFIG
+    store: str | None = None
+    selection: Selection = Selection()
+    epochs: int | None = None
+    resume: str | None = None
+    """An unfinished run's id or a prefix; "" is the newest."""
+    gated: bool = True
+    baseline: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What came of a command: the verdict with its runs, and where they are kept."""
+
+    judged: Judged
+    store: str
+    show_outputs: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.judged.verdict
+
+
+def run_suite(options: RunOptions, *, progress: Progress | None = None, now: datetime | None = None) -> Done:
+    """Runs a suite, records it, judges it.
+
+    Raises InputError before the first call, Interrupted after Ctrl-C, StoreError where the history cannot be used; a
+    history that fails only when the run is to be written gives the verdict `error`, and the journal keeps the run.
+    """
+    from evalgate.runner.progress import Silent
+
+    now = now or datetime.now(UTC)
+    suite = with_epochs(load_suite(options.config, options.environ, options.selection), options.epochs)
+    config = suite.config
+    rules = config.rules if options.gated else replace(config.rules, overall=OFF, each_category=OFF, categories={})
+    store = options.store or config.history_store
+    lacking = config.endpoint.missing_credentials(options.environ)
+    if lacking is not None:
+        nothing = Run(id="", suite=config.suite, created=now, cases=(), results=())
+        verdict = gate.not_evaluated(lacking, rules, suite=config.suite)
+        return Done(judged=Judged(verdict=verdict, run=nothing, baseline_runs=()), store=store)
+    place = Place.of(config.base_dir, options.environ)
+    with open_history(store) as history:
+        history.check_writable()
+        if options.baseline:
+            _check_baseline(history, options.baseline)
+        judged = _run_and_judge(suite, rules, history, place, options, progress or Silent(), now)
+    return Done(judged=judged, store=store, show_outputs=config.comment_outputs)
+
+
+def _run_and_judge(
+    suite: Suite,
+    rules: Rules,
+    history: History,
+    place: Place,
+    options: RunOptions,
+    progress: Progress,
+    now: datetime,
+) -> Judged:
+    from evalgate.pipeline.execute import Origin, execute, new_run_id
+
+    origin = Origin(created=now, commit=place.commit, branch=place.branch)
+    done = execute(suite, origin=origin, environ=options.environ, progress=progress, resume=options.resume)
+    if done.interrupted:
+        finished = len(done.run.results)
+        raise Interrupted(
+            f"interrupted after {finished:,} of {len(suite.selected) * suite.config.run.epochs:,} results; they are "
+            f"kept. Go on with: evalgate run --resume {done.run.id}"
+        )
+    run = done.run
+    try:
+        if history.has_run(run.id):
+            # A run that stopped early was recorded as it was, and stays so: what has become of it is another run.
+            run = replace(run, id=new_run_id())
+        history.write_run(run)
+        judged = judge(run, rules, history=history, place=place, pinned=options.baseline, now=now)
+        judged = _named(judged, options)
+        history.write_verdict(run.id, judged.verdict, decided=now)
+    except StoreError as error:
+        kept = f"{error} The results are kept; once it is mended: evalgate run --resume {done.run.id}"
+        nothing = Missing(reason="the history could not be used")
+        verdict = gate.decide(run, nothing, rules, now=now)
+        return unrecorded(Judged(verdict=verdict, run=run, baseline_runs=()), kept)
+    if done.journal is not None and run.stopped is None:
+        done.journal.unlink(missing_ok=True)
+    return judged
+
+
+def _named(judged: Judged, options: RunOptions) -> Judged:
+    if options.gated or judged.verdict.exit_code != 0:
+        return judged
+    return replace(judged, verdict=replace(judged.verdict, reason="recorded without judging it (--no-gate)"))
+
+
+def _check_baseline(history: History, refs: tuple[str, ...]) -> None:
+    """A baseline that does not exist is told before the first call is paid for."""
+    for ref in refs:
+        history.read_run(ref)
+
+
+def open_history(url: str, *, create: bool = True) -> History:
+    """The store at this URL. Imports SQLAlchemy."""
+    from evalgate.history.store import History
+
+    return History.open(url, create=create)
+
+
+# ---- again, from the history ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateOptions:
+    """What `evalgate gate` can be told."""
+
+    run: str
+    config: Path | None = None
+    store: str | None = None
+    baseline: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+
+def gate_again(options: GateOptions, *, now: datetime | None = None) -> Done:
+    """The verdict on a stored run. Calls no model, and needs no configuration file.
+
+    Without `config`, `evalgate.yaml` in the current directory gives the rules if its suite is the run's; else the
+    defaults do. A run that was never judged before (an imported one) keeps this verdict in the history.
+    """
+    now = now or datetime.now(UTC)
+    store = options.store or default_store(options.config, options.environ)
+    with open_history(store, create=False) as history:
+        run = history.read_run(options.run)
+        rules = _rules_for(run, options)
+        place = Place.of((options.config or DEFAULT_CONFIG).absolute().parent, options.environ)
+        judged = judge(run, rules, history=history, place=place, pinned=options.baseline, now=now)
+        if not history.verdicts(run.id):
+            history.write_verdict(run.id, judged.verdict, decided=now)
+    return Done(judged=judged, store=store)
+
+
+def _rules_for(run: Run, options: GateOptions) -> Rules:
+    if options.config is None and not DEFAULT_CONFIG.exists():
+        return Rules()
+    config = load_config(options.config or DEFAULT_CONFIG, options.environ, needs_endpoint=False)
+    if options.config is None and config.suite != run.suite:
+        return Rules()
+    rules: Rules = config.rules
+    return rules
+
+
+def default_store(config: Path | None, environ: Mapping[str, str]) -> str:
+    """The store that a configuration names; without one, `.evalgate/history.db` in the current directory.
+
+    The endpoint is left unread: one whose variables are not set must not keep anyone from reading the history.
+    """
+    if config is None and not DEFAULT_CONFIG.exists():
+        return f"sqlite:///{(Path.cwd() / '.evalgate' / 'history.db').as_posix()}"
+    return load_config(config or DEFAULT_CONFIG, environ, needs_endpoint=False).history_store
