@@ -236,6 +236,8 @@ class CaseRef:
     tags: tuple[str, ...] = ()
     input: Json = None
     expected: Json = None
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    """The case's other columns."""
     source: Source | None = None
 
 

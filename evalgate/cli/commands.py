@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import typer
 
 from evalgate.cli.comment import comment
@@ -17,7 +19,7 @@ from evalgate.cli.show import show
 from evalgate.cli.trend import trend
 from evalgate.cli.validate import validate
 
-COMMANDS = {
+COMMANDS: Mapping[str, Callable[..., int]] = {
     "init": init,
     "validate": validate,
     "run": run,

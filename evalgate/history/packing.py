@@ -39,7 +39,7 @@ class Plan:
     key: str
     cases: tuple[Row, ...]
     texts: tuple[Row, ...]
-    """Inputs and expectations, each content once, sorted by key."""
+    """Inputs, expectations and other columns, each content once, sorted by key."""
 
 
 def content_key(value: Json) -> str:
@@ -55,8 +55,8 @@ def plan_of(run: Run) -> Plan:
     texts: dict[str, Row] = {}
     rows: list[Row] = []
     for position, case in enumerate(run.cases):
-        key = content_key([case.input, case.expected])
-        texts[key] = {"key": key, "input": case.input, "expected": case.expected}
+        key = content_key([case.input, case.expected, case.metadata])
+        texts[key] = {"key": key, "input": case.input, "expected": case.expected, "metadata": dict(case.metadata)}
         rows.append(
             {
                 "position": position,
@@ -229,6 +229,7 @@ def case_from(row: Any) -> CaseRef:
         tags=tuple(row["tags"]),
         input=row["input"],
         expected=row["expected"],
+        metadata=row["metadata"],
         source=None if file is None else Source(file=file, line=row["source_line"]),
     )
 

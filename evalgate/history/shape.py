@@ -157,6 +157,7 @@ case_texts = Table(
     Column("key", String(32), primary_key=True),
     Column("input", ExactJson),
     Column("expected", ExactJson),
+    Column("metadata", ExactJson, nullable=False),
 )
 
 cases = Table(

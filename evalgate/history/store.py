@@ -181,7 +181,7 @@ class History:
         # The runs of a baseline mostly share their plan, and plans never change: the last one is kept at hand.
         if plan not in self._last_plan:
             rows = connection.execute(
-                select(shape.cases, shape.case_texts.c.input, shape.case_texts.c.expected)
+                select(shape.cases, shape.case_texts.c.input, shape.case_texts.c.expected, shape.case_texts.c.metadata)
                 .join(shape.case_texts, shape.cases.c.texts == shape.case_texts.c.key)
                 .where(shape.cases.c.plan == plan)
                 .order_by(shape.cases.c.position)

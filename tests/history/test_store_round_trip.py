@@ -73,6 +73,7 @@ CASES = st.builds(
     tags=st.lists(TEXT, max_size=2).map(tuple),
     input=JSON,
     expected=JSON,
+    metadata=MAPPING,
     source=maybe(st.builds(Source, file=TEXT, line=st.integers(1, 10**6))),
 )
 

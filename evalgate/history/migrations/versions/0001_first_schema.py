@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(32), primary_key=True),
         sa.Column("input", sa.Text),
         sa.Column("expected", sa.Text),
+        sa.Column("metadata", sa.Text, nullable=False),
     )
     op.create_table(
         "cases",
