@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ def test_a_file_of_another_shape_is_refused(tmp_path: Path, change: dict[str, An
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b" " * (MAX_BYTES + 1)])
 def test_what_is_no_verdict_at_all_is_refused(tmp_path: Path, content: bytes) -> None:
     """Empty, cut off, another encoding, nested without end, too large."""
+    gc.collect()  # nothing of earlier tests must be finalised at the bottom of a deep recursion
     file = tmp_path / "verdict.json"
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"verdict\.json"):
