@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from evalgate.history.listing import CaseMark, RunRow
-from evalgate.records import Baseline, CaseRef, Missing, Nearest, Pinned, Run, VerdictName
+from evalgate.history.listing import CaseMark
+from evalgate.records import Baseline, CaseRef, Missing, Nearest, Pinned, Run, RunRow, VerdictName
 
 if TYPE_CHECKING:
     from evalgate.history.git import Git

@@ -16,8 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from evalgate.errors import InputError, StoreError
 from evalgate.history import packing, shape
 from evalgate.history.connection import Place, check_room, connect, explained, writing
-from evalgate.history.listing import Blessing, CaseMark, RunRow, SummaryRow, VerdictRow
-from evalgate.records import CaseRef, Run, Verdict
+from evalgate.history.listing import Blessing, CaseMark, VerdictRow
+from evalgate.records import CaseRef, Run, RunRow, SummaryRow, Verdict
 
 SHORTEST_PREFIX = 4
 LATEST = "latest"

@@ -173,6 +173,7 @@ def _ref(case: Case, built: Mapping[str, Scorer]) -> CaseRef:
         tags=case.tags,
         input=case.input if case.input is not None else list(case.messages) or None,
         expected=case.expected,
+        metadata=case.metadata,
         source=case.source,
     )
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Protocol
 
-from evalgate.records import EVERY_CASE, Course, SuiteTrend
+from evalgate.records import EVERY_CASE, Course, RunRow, SuiteTrend, SummaryRow
 from evalgate.stats import trend as statistics
 
 LEVEL = 0.05
@@ -18,40 +17,6 @@ LEVEL = 0.05
 
 SHOWN = {"score": False, "latency_p95_s": True, "cost_per_call_usd": True, "tokens_per_call": True, "error_rate": True}
 """Metrics in the order shown, and whether more is worse."""
-
-
-class RunRow(Protocol):
-    """What a run's row tells."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def suite(self) -> str: ...
-    @property
-    def created(self) -> datetime: ...
-    @property
-    def version(self) -> str | None: ...
-    @property
-    def selection(self) -> str | None: ...
-    @property
-    def stopped(self) -> str | None: ...
-    @property
-    def exit_code(self) -> int | None: ...
-    @property
-    def blessed(self) -> bool: ...
-
-
-class SummaryRow(Protocol):
-    """What one metric of one category of one run tells."""
-
-    @property
-    def run_id(self) -> str: ...
-    @property
-    def category(self) -> str: ...
-    @property
-    def metric(self) -> str: ...
-    @property
-    def value(self) -> float: ...
 
 
 def suite_trend(

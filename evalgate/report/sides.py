@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
 
-from evalgate.records import EVERY_CASE, Failed, Json, Run
+from evalgate.records import EVERY_CASE, Failed, Json, Run, RunRow
 from evalgate.report.escape import json_document
 from evalgate.report.model import CauseGroup, Flip, cause_groups, failed_cases, make_flips, mean_scores
 from evalgate.report.numbers import UNKNOWN, count, money, percent, points, seconds
@@ -20,45 +19,6 @@ from evalgate.report.phrases import short
 
 PASS_MARK = 0.5
 PASSAGES_SHOWN = 10
-
-
-class HistoryRow(Protocol):
-    """What a list of runs tells of one of them."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def suite(self) -> str: ...
-    @property
-    def created(self) -> datetime: ...
-    @property
-    def commit(self) -> str | None: ...
-    @property
-    def branch(self) -> str | None: ...
-    @property
-    def version(self) -> str | None: ...
-    @property
-    def selection(self) -> str | None: ...
-    @property
-    def stopped(self) -> str | None: ...
-    @property
-    def origin(self) -> str: ...
-    @property
-    def n_cases(self) -> int: ...
-    @property
-    def n_results(self) -> int: ...
-    @property
-    def n_unscored(self) -> int: ...
-    @property
-    def score(self) -> float | None: ...
-    @property
-    def cost_usd(self) -> float | None: ...
-    @property
-    def verdict(self) -> str | None: ...
-    @property
-    def exit_code(self) -> int | None: ...
-    @property
-    def blessed(self) -> bool: ...
 
 
 def compare(
@@ -148,7 +108,7 @@ def show(
     return _drawn(parts, format, pen)
 
 
-def history(rows: Sequence[HistoryRow], *, format: Format = "text", pen: Pen | None = None) -> str:
+def history(rows: Sequence[RunRow], *, format: Format = "text", pen: Pen | None = None) -> str:
     """The runs of a history in the order given, one a line."""
     if format == "json":
         return json_document({"runs": [_row(row) for row in rows]})
@@ -289,7 +249,7 @@ def _rest(total: int) -> list[Part]:
     return [Sentence(text=f"… and {left_out:,} more")] if left_out > 0 else []
 
 
-def _remarks(row: HistoryRow) -> list[str]:
+def _remarks(row: RunRow) -> list[str]:
     remarks = ["blessed"] if row.blessed else []
     remarks += ["imported"] if row.origin == "import" else []
     remarks += ["partial"] if row.selection else []
@@ -355,7 +315,7 @@ def _cause(group: CauseGroup) -> dict[str, Json]:
     return {"stage": group.stage, "cause": group.cause, "results": group.count, "cases": list(group.case_ids)}
 
 
-def _row(row: HistoryRow) -> dict[str, Json]:
+def _row(row: RunRow) -> dict[str, Json]:
     return {
         "id": row.id,
         "suite": row.suite,

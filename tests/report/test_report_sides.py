@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from builders import NOON, make_failed, make_run
 from report_situations import EVIL, run
 
-from evalgate.records import Run
+from evalgate.records import Run, RunRow
 from evalgate.report.pages import Format
 from evalgate.report.pen import Pen, display_width
 from evalgate.report.sides import compare, history, show
@@ -19,25 +19,29 @@ BEFORE = run("r-1", {"refunds-1": (1.0, "Within 30 days."), "refunds-2": (1.0, "
 AFTER = run("r-2", {"refunds-1": (0.0, "Within 40 days."), "refunds-2": (1.0, "30 days"), "dates-1": (1.0, "30 days")})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    id: str = "r-1"
-    suite: str = "support-bot"
-    created: datetime = NOON
-    commit: str | None = "c0ffee" + "0" * 34
-    branch: str | None = "main"
-    version: str | None = "s1:01"
-    selection: str | None = None
-    stopped: str | None = None
-    origin: str = "run"
-    n_cases: int = 810
-    n_results: int = 810
-    n_unscored: int = 0
-    score: float | None = 0.912
-    cost_usd: float | None = None
-    verdict: str | None = "pass"
-    exit_code: int | None = 0
-    blessed: bool = False
+def make_row(**changes: Any) -> RunRow:
+    """A run of the main branch that passed."""
+    values: dict[str, Any] = {
+        "id": "r-1",
+        "suite": "support-bot",
+        "created": NOON,
+        "commit": "c0ffee" + "0" * 34,
+        "branch": "main",
+        "version": "s1:01",
+        "selection": None,
+        "stopped": None,
+        "origin": "run",
+        "n_cases": 810,
+        "n_results": 810,
+        "n_unscored": 0,
+        "score": 0.912,
+        "cost_usd": None,
+        "verdict": "pass",
+        "exit_code": 0,
+        "blessed": False,
+        "plan": "p-1",
+    }
+    return RunRow(**{**values, **changes})
 
 
 def test_compare_shows_each_category_with_its_flips() -> None:
@@ -100,7 +104,10 @@ def test_answers_are_left_out_where_they_are_not_wanted() -> None:
 
 def test_history_has_a_line_for_each_run() -> None:
     """In the order given, with what sets a run apart from a full one."""
-    rows = (Row(), Row(id="r-0", verdict=None, score=None, selection="--category refunds", blessed=True, n_unscored=3))
+    rows = (
+        make_row(),
+        make_row(id="r-0", verdict=None, score=None, selection="--category refunds", blessed=True, n_unscored=3),
+    )
     lines = history(rows, pen=Pen(width=120)).splitlines()
     assert lines[-2].split()[0] == "r-1"
     assert lines[-1].endswith("not decided, blessed, partial, 3 unscored")
@@ -125,7 +132,7 @@ def test_hostile_names_do_nothing_on_any_page(format: Format) -> None:
     pages = (
         compare(a, b, format=format, pen=pen),
         show(b, format=format, pen=pen),
-        history((Row(id=EVIL, suite=EVIL), Row(branch=EVIL, verdict=EVIL)), format=format, pen=pen),
+        history((make_row(id=EVIL, suite=EVIL), make_row(branch=EVIL, verdict=EVIL)), format=format, pen=pen),
     )
     for page in pages:
         assert "##[" not in page
@@ -139,5 +146,5 @@ def test_pages_fit_their_width(width: int) -> None:
     """Names are shortened, numbers are not."""
     pen = Pen(width=width)
     a, b = evil_run("r-1", 1.0), evil_run("r-2", 0.0)
-    for page in (compare(a, b, pen=pen), show(b, pen=pen), history((Row(stopped="x", blessed=True),), pen=pen)):
+    for page in (compare(a, b, pen=pen), show(b, pen=pen), history((make_row(stopped="x", blessed=True),), pen=pen)):
         assert [line for line in page.splitlines() if display_width(line) > width] == []
