@@ -42,7 +42,7 @@ def call(arguments: Sequence[str]) -> int:
     if not app.registered_commands:
         _register()
     try:
-        result = app(args=list(arguments) or ["--help"], standalone_mode=False, prog_name="evalgate")
+        result = app(args=_spelled_out(arguments) or ["--help"], standalone_mode=False, prog_name="evalgate")
     except TyperException as error:
         command = (
             " ".join(["evalgate", *arguments[:1]]) if arguments and not arguments[0].startswith("-") else "evalgate"
@@ -67,6 +67,16 @@ def call(arguments: Sequence[str]) -> int:
         _say("This is a fault of evalgate itself, not of your set-up.")
         return 70
     return result if isinstance(result, int) else 0
+
+
+def _spelled_out(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--resume newest` for a bare `--resume`: its value is optional, which typer does not know."""
+    found: list[str] = []
+    for argument in arguments:
+        if found and found[-1] == "--resume" and argument.startswith("-"):
+            found.append("newest")
+        found.append(argument)
+    return [*found, "newest"] if found and found[-1] == "--resume" else found
 
 
 def _say(text: str) -> None:

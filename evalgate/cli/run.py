@@ -36,7 +36,7 @@ def run(
     limit: Annotated[int | None, typer.Option(help="Only the first N of the selected cases.")] = None,
     epochs: Annotated[int | None, typer.Option(help="How often each case is run.")] = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run: its id, or `newest`.")
+        str | None, typer.Option(metavar="[RUN]", help="Go on with an interrupted run: its id; alone, the newest.")
     ] = None,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Judge the run, or only record it.")] = True,
     baseline: BaselineOption = None,

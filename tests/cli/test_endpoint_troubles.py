@@ -184,7 +184,7 @@ def test_a_history_that_is_locked_when_the_run_ends_keeps_the_results(project: P
     assert (result.code, result.json["verdict"]) == (3, "error")
     assert "locked" in result.json["reason"] and "--resume" in result.json["reason"]
     sys.modules["app"].LOCK.close()
-    again = project.evalgate("run", "--resume", "newest", "--format", "json")
+    again = project.evalgate("run", "--format", "json", "--resume")
     assert (again.code, again.json["usage"]["calls"]) == (0, 5)
 
 
@@ -208,7 +208,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on_where_it_was(project: Project) -> None
     out, err = child.communicate(timeout=30)
     assert (child.returncode, out) == (130, "")
     assert "evalgate run --resume" in err
-    result = project.evalgate("run", "--resume", "newest", "--format", "json")
+    result = project.evalgate("run", "--resume", "--format", "json")
     assert result.code == 0
     # At most the four calls in flight were made twice.
     assert 60 <= calls.stat().st_size <= 64
