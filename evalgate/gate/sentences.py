@@ -1,0 +1,145 @@
+"""The gate's sentences: what each finding says, in words and numbers. Pure text; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evalgate.records import EVERY_CASE
+
+
+def points(share: float) -> str:
+    """A share in points: 0.081 is `8.1`."""
+    return f"{round(share * 100, 1) + 0.0:.1f}"  # + 0.0: never "-0.0"
+
+
+def named(category: str) -> str:
+    return "the suite" if category == EVERY_CASE else category
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def chance(p: float | None) -> str:
+    """A p as people read it: `< 0.0001`, or two digits, or three where it comes near a level: 0.0504 is not 0.05."""
+    if p is None:
+        return "unknown"
+    if p < 0.0001:
+        return "< 0.0001"
+    return f"{p:.2g}" if p < 0.01 else f"{p:.3g}"
+
+
+def moved(category: str, delta: float) -> str:
+    if abs(delta) < 5e-4:
+        return f"{named(category)} did not move"
+    return f"{named(category)} {'fell' if delta < 0 else 'rose'} {points(abs(delta))} points"
+
+
+def interval(ci: tuple[float, float] | None) -> str:
+    return "" if ci is None else f"95 % CI {points(ci[0])} to {points(ci[1])}"
+
+
+def drop(
+    category: str,
+    before: float,
+    delta: float,
+    ci: tuple[float, float] | None,
+    p_adjusted: float | None,
+    allowed: float,
+    *,
+    breached: bool,
+    could_breach: bool,
+    cases: int,
+    runs: int,
+) -> str:
+    said = [part for part in (interval(ci), f"adjusted p {chance(p_adjusted)}") if part]
+    text = f"{moved(category, delta)} ({', '.join(said)}); allowed {allowed * 100:g}"
+    if breached:
+        return text
+    if before <= allowed + 1e-12:
+        return f"{text}. It stood at {points(before)} %, so no drop could have exceeded that"
+    if not could_breach:
+        return f"{text}. {count(cases, 'case')} against {count(runs, 'run')} could not have proven any drop"
+    if delta < -allowed - 1e-12:
+        return f"{text}. No drop is proven: chance can explain it"
+    return text
+
+
+def literal_drop(category: str, delta: float, allowed: float, false_blocks: float) -> str:
+    """The plain comparison, with what it is worth."""
+    return (
+        f"{moved(category, delta)}; allowed {allowed * 100:g} (plain comparison: it would block an unchanged system "
+        f"{false_blocks * 100:.0f} % of the time)"
+    )
+
+
+def no_pairs(category: str, *, has_baseline: bool, changed: int) -> str:
+    if not has_baseline:
+        return f"{named(category)}: no baseline, so a drop could not be judged"
+    if changed:
+        return (
+            f"{named(category)}: all of its {count(changed, 'case')} have other content or other scorers than in the "
+            "baseline, so a drop could not be judged"
+        )
+    return f"{named(category)}: the baseline has no scored case of it, so a drop could not be judged"
+
+
+def floor(
+    category: str, score: float, least: float, p_adjusted: float | None, *, breached: bool, could_breach: bool
+) -> str:
+    text = f"{named(category)} scores {points(score)} %, the floor is {points(least)} %"
+    if p_adjusted is None:
+        return f"{text} (plain comparison: noise alone can fail it)" if least > 0 else text
+    if breached:
+        return f"{text}: the truth is below it (adjusted p {chance(p_adjusted)})"
+    if not could_breach:
+        return f"{text}. Too few cases to prove anything below it"
+    if score < least - 1e-12:
+        return f"{text}. Not proven to be below (adjusted p {chance(p_adjusted)})"
+    return text
+
+
+def nothing_scored(category: str, cases: int) -> str:
+    return f"{named(category)}: none of its {count(cases, 'case')} has a score"
+
+
+def vanished(category: str) -> str:
+    return (
+        f"{category}: no case of this category was run, though the rules or the baseline have it. "
+        "If it was taken out on purpose, list it under `gate.removed_categories`"
+    )
+
+
+def error_rate(unscored: int, planned: int, ceiling: float) -> str:
+    return (
+        f"{unscored:,} of {count(planned, 'result')} unscored ({unscored / planned * 100:.1f} %); "
+        f"allowed {ceiling * 100:g} %"
+    )
+
+
+def limit(
+    metric: str, before: float | None, after: float | None, ceiling: float | None, *, unknown_before: bool
+) -> str:
+    if after is None:
+        return f"{metric} is unknown: not every call of this run tells it, so the limit could not be judged"
+    text = f"{metric} is {_amount(metric, after)}"
+    if before is not None:
+        text += f" (baseline {_amount(metric, before)})"
+    if ceiling is not None:
+        text += f"; allowed {_amount(metric, ceiling)}"
+    if unknown_before:
+        text += "; its rise could not be judged, the baseline does not tell it"
+    return text
+
+
+def _amount(metric: str, value: float) -> str:
+    if metric.endswith("_usd"):
+        return f"${value:.6f}".rstrip("0").rstrip(".")
+    return f"{value:.3g} s" if metric.endswith("_s") else f"{value:,.1f}"
+
+
+def several(names: Sequence[str], most: int = 5) -> str:
+    """A list for a sentence: `a, b and 3 more`."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most:,} more"
