@@ -11,6 +11,7 @@ from gating import found, judge, passes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalgate.gate import sentences
 from evalgate.records import Output, Run, Scored, Status, Verdict, VerdictName
 
 ALPHA = 0.05
@@ -405,3 +406,12 @@ def test_the_interval_is_of_the_paired_differences() -> None:
     candidate, base = _pairs(5, 0, steady=5)
     half = 2.2621571627 * math.sqrt(2.5 / 9) / math.sqrt(10)
     assert found(judge(candidate, [base]), "facts").ci == pytest.approx((-0.5 - half, -0.5 + half))
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0504, "0.0504"), (0.0496, "0.0496"), (0.00304, "0.003"), (0.00009, "< 0.0001"), (1.0, "1"), (0.25, "0.25")],
+)
+def test_a_p_is_never_rounded_across_the_level(p: float, text: str) -> None:
+    """0.0504 is not 0.05: the sentence would contradict its status."""
+    assert sentences.chance(p) == text
