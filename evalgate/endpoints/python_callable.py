@@ -167,6 +167,8 @@ def _importable(base_dir: Path) -> Iterator[None]:
 def _forget_namesake(module_name: str, base_dir: Path) -> None:
     """Drop an already imported module of the same name from another place: two suites may each have an `app.py`."""
     top = module_name.partition(".")[0]
+    if top == __name__.partition(".")[0]:
+        return  # this very program: a checkout of it beside the configuration is no reason to load it twice
     loaded, spec = sys.modules.get(top), _find(top, base_dir)
     origin = getattr(getattr(loaded, "__spec__", None), "origin", None)
     if loaded is not None and spec is not None and spec.origin and origin and spec.origin != origin:
