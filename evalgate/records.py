@@ -38,6 +38,17 @@ def fingerprint(value: Json) -> str:
 # ---- what is asked ----------------------------------------------------------------------------------------
 
 
+NAMED = "names:"
+"""Begins a fingerprint of scorers of which only the names are known."""
+
+
+def may_agree(before: str | None, after: str | None) -> bool:
+    """Whether two fingerprints can be of the same thing: equal, unknown on a side, or told in different ways."""
+    if before is None or after is None or before.startswith(NAMED) != after.startswith(NAMED):
+        return True
+    return before == after
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """Where a user wrote something, for messages and annotations."""
@@ -92,11 +103,9 @@ class Case:
     source: Source = Source(file="", line=0)
 
     def content(self) -> str:
-        """Fingerprint of what is asked and expected; the prompt's template, the scorers and the tags are not part
-        of it: a template is under test, scorers have versions of their own, tags only select."""
-        return fingerprint(
-            [self.id, self.input, self.messages, self.expected, self.context, sorted(self.categories), self.metadata]
-        )
+        """Fingerprint of what is asked and expected. Not part of it: the prompt's template (it is under test), the
+        scorers (they have versions of their own), categories and tags (they only sort), other columns."""
+        return fingerprint([self.id, self.input, self.messages, self.expected, self.context])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,7 +239,7 @@ class CaseRef:
     content: str | None = None
     """Fingerprint of the case's content; None where a recorded row does not tell."""
     scorers: str | None = None
-    """Fingerprint of its scorers' and judges' versions; None where unknown."""
+    """Fingerprint of its scorers' and judges' versions, or their names alone (`NAMED`); None where unknown."""
     critical: bool = False
     cluster: str | None = None
     tags: tuple[str, ...] = ()
@@ -409,7 +418,7 @@ class Finding:
     sentence: str
     gating: bool = True
     n: int = 0
-    """Cases with a score."""
+    """Cases that the rule is about, scored or not."""
     n_pairs: int | None = None
     """Cases with a score on both sides; None for rules that compare nothing."""
     before: float | None = None

@@ -17,6 +17,7 @@ from typing import Any
 from evalgate.errors import Fault, InputError
 from evalgate.records import (
     EVERY_CASE,
+    NAMED,
     CaseRef,
     EvalSet,
     Failed,
@@ -93,6 +94,10 @@ def run_from_rows(
         raise InputError(Fault(where=name, what="no row", hint="Recorded results need at least one row."))
     refs = dict(found.refs)
     if evalset is not None:
+        bare = [case for case in evalset.cases if not case.categories and case.id not in refs]
+        if bare:
+            what = f"case {bare[0].id!r} has no category, neither there nor in a row"
+            raise InputError(Fault(where=str(bare[0].source), what=what, hint="Add `category` to the eval set."))
         refs.update({case.id: _planned(case, refs.get(case.id)) for case in evalset.cases})
     results = tuple(found.results[key] for key in sorted(found.results))
     return Run(
@@ -151,6 +156,7 @@ def _ref(row: Mapping[str, Any], case_id: str, categories: tuple[str, ...]) -> C
         categories=categories,
         input=row.get("input", row.get("messages")),
         expected=row.get("expected", row.get("reference")),
+        scorers=NAMED + ",".join(sorted(map(str, row["scores"]))) if isinstance(row.get("scores"), Mapping) else None,
         metadata={name: value for name, value in row.items() if name not in KNOWN},
     )
 
@@ -185,8 +191,11 @@ def _identity(
         if case is None:
             faults.append(Fault(where=place, what=f"case {case_id!r} is not in the eval set"))
             return case_id, (), faults
-        return case_id, case.categories, faults
+        if case.categories:
+            return case_id, tuple(sorted(case.categories)), faults
     raw = row.get("category")
+    if raw is not None and hasattr(raw, "tolist"):
+        raw = raw.tolist()  # a cell of a table that holds a list
     if type(raw) is str and raw and raw != EVERY_CASE:  # nearly every row
         return case_id, (raw,), faults
     names = list(raw) if isinstance(raw, (list, tuple)) else [raw]
@@ -313,8 +322,8 @@ def _tool_calls(value: Any) -> tuple[ToolCall, ...]:
 def _planned(case: Any, seen: CaseRef | None) -> CaseRef:
     return CaseRef(
         id=case.id,
-        categories=tuple(sorted(case.categories)),
-        content=case.content(),
+        categories=tuple(sorted(case.categories or (seen.categories if seen else ()))),
+        scorers=seen.scorers if seen else None,
         critical=case.critical,
         cluster=case.cluster,
         tags=case.tags,

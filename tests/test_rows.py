@@ -145,7 +145,7 @@ def test_the_eval_set_gives_categories_and_the_cases_that_lack_a_row() -> None:
     evalset = EvalSet(name="bot", cases=cases, scorers={})
     run = read({"id": "a", "score": 1}, evalset=evalset)
     assert [(ref.id, ref.categories) for ref in run.cases] == [("a", ("facts",)), ("b", ("dates",))]
-    assert run.cases[0].content == cases[0].content()
+    assert (run.cases[0].input, run.cases[0].expected) == ("2 + 2?", "4")
     assert run.evalset == evalset.content()
     assert "case 'z' is not in the eval set" in complaint({"id": "z", "score": 1}, evalset=evalset)
 

@@ -135,7 +135,7 @@ class Cases:
     def _categories(self, row: Row, defaults: Defaults) -> tuple[str, ...]:
         value = row.values.get("category")
         if value is None:
-            if defaults.categories == ():
+            if defaults.categories == () and not self.only_items:
                 what = f"case {quoted(str(row.values['id']))} has no category"
                 hint = "Write `category` in the case, or one for the whole file at its top."
                 self.faults.add(row.at(), what, hint)

@@ -13,12 +13,13 @@ from datetime import datetime
 from evalgate.gate import limits, sentences
 from evalgate.gate.family import Test, false_block_rate, run_tests
 from evalgate.gate.rules import Proof, Response, Rule, Rules
-from evalgate.gate.sides import PARTIAL_COVERAGE, Sides, mean, summaries, take_sides
+from evalgate.gate.sides import PARTIAL_COVERAGE, Sides, is_partial, mean, summaries, take_sides
 from evalgate.records import (
     EVERY_CASE,
     Baseline,
     BaselineSummary,
     CaseLists,
+    CategorySummary,
     Finding,
     Missing,
     Nearest,
@@ -66,14 +67,14 @@ def decide(candidate: Run, baseline: Baseline, rules: Rules, *, now: datetime | 
     )
 
 
-def not_evaluated(reason: str, rules: Rules, *, suite: str) -> Verdict:
-    """The verdict of a run that could not even begin for want of credentials. Nothing was learnt."""
+def without_results(name: VerdictName, reason: str, rules: Rules, *, suite: str | None) -> Verdict:
+    """The verdict where nothing could be run or read: `not_evaluated` for want of credentials, or `error`."""
     return Verdict(
-        verdict=VerdictName.NOT_EVALUATED,
-        exit_code=exit_code(VerdictName.NOT_EVALUATED, rules),
+        verdict=name,
+        exit_code=exit_code(name, rules),
         reason=reason,
         findings=(),
-        categories={},
+        categories={EVERY_CASE: CategorySummary(n=0, passed=0, unscored=0, score=None, before=None)},
         cases=CaseLists(),
         usage=Usage(),
         baseline=BaselineSummary(kind="missing", why="nothing was run, so nothing was compared"),
@@ -122,7 +123,7 @@ def _floor(sides: Sides, rule: Rule, category: str, test: Test | None, alpha: fl
     members, scored = sides.members(category), sides.scored(category)
     least = rule.min or 0.0
     bare = Finding(
-        rule="min", metric="score", category=category, status=Status.MISSING, n=len(scored), limit=rule.min,
+        rule="min", metric="score", category=category, status=Status.MISSING, n=len(members), limit=rule.min,
         sentence=sentences.nothing_scored(category, len(members)),
     )  # fmt: skip
     if not scored:
@@ -147,7 +148,7 @@ def _drop(sides: Sides, rule: Rule, category: str, test: Test | None, alpha: flo
     members, scored, pairs = sides.members(category), sides.scored(category), sides.pairs(category)
     allowed = rule.max_drop or 0.0
     bare = Finding(
-        rule="max_drop", metric="score", category=category, status=Status.MISSING, n=len(scored), n_pairs=len(pairs),
+        rule="max_drop", metric="score", category=category, status=Status.MISSING, n=len(members), n_pairs=len(pairs),
         limit=rule.max_drop, sentence=sentences.nothing_scored(category, len(members)),
     )  # fmt: skip
     if not scored:
@@ -301,13 +302,17 @@ def _without_baseline(sides: Sides, baseline: Baseline, rules: Rules, quality: S
         if not compares and not rises:
             return None
         return f"no baseline, so drops were not judged: {baseline.reason}"
+    partial = [run for run in sides.baseline_runs if is_partial(run)]
+    if compares and partial:
+        why = partial[0].selection or partial[0].stopped
+        return f"the baseline is partial: run {partial[0].id or 'given'} has only a part of its eval set ({why})"
     uncovered, scored = len(sides.uncovered), len(sides.after)
     if compares and uncovered > (1 - PARTIAL_COVERAGE) * scored + 1e-9:
         return (
             f"the baseline is partial: it has scores for {scored - uncovered:,} of "
             f"{sentences.count(scored, 'case')}, the rest could not be compared"
         )
-    bare = [sentences.named(f.category) for f in compares if f.n and 2 * _uncovered(sides, f.category) > f.n]
+    bare = [sentences.named(f.category) for f in compares if _is_bare(sides, f.category)]
     if bare:
         return f"no baseline for {sentences.several(bare)}; everything else was judged and nothing failed"
     if any(finding.rule in rises and finding.before is None for finding in quality):
@@ -315,19 +320,19 @@ def _without_baseline(sides: Sides, baseline: Baseline, rules: Rules, quality: S
     return None
 
 
-def _uncovered(sides: Sides, category: str) -> int:
-    """How many scored cases of a category have nothing to be compared with, new ones included."""
-    return len(sides.scored(category)) - len(sides.pairs(category))
+def _is_bare(sides: Sides, category: str) -> bool:
+    """Whether over half of a category's scored cases have no baseline, though nothing says that they are new."""
+    scored, uncovered = sides.scored(category), set(sides.uncovered)
+    return 2 * sum(case_id in uncovered for case_id in scored) > len(scored)
 
 
 def _inconclusive(quality: Sequence[Finding]) -> str | None:
-    unknown = [finding for finding in quality if finding.status is Status.MISSING]
-    if unknown:
-        return unknown[0].sentence
     if any(finding.status in (Status.PASS, Status.BREACH) for finding in quality):
         return None
     if not quality:
         return "no rule is switched on, so nothing was judged"
+    if all(finding.status is Status.MISSING for finding in quality):
+        return quality[0].sentence
     return "too few cases or baseline runs: no rule of this gate could have failed, whatever the results"
 
 
@@ -335,9 +340,20 @@ def _pass(sides: Sides, quality: Sequence[Finding]) -> str:
     cases, categories = len(sides.after), len(sides.categories)
     size = f"{sentences.count(cases, 'case')} in {categories} categor{'y' if categories == 1 else 'ies'}"
     against = f" against {sentences.count(len(sides.baseline_runs), 'baseline run')}" if sides.baseline_runs else ""
-    weak = sorted({f.category for f in quality if f.status is Status.INCONCLUSIVE and f.category != EVERY_CASE})
-    blind = f"; too small to fail on their own: {sentences.several(weak)}" if weak else ""
-    return f"nothing is proven to be worse than allowed: {size}{against}{blind}"
+    mute = [f for f in quality if f.status is Status.INCONCLUSIVE and f.category != EVERY_CASE]
+    new = sorted({f.category for f in mute if f.n_pairs == 0})
+    weak = sorted({f.category for f in mute} - set(new))
+    unknown = [f.rule for f in quality if f.status is Status.MISSING]
+    rest = [
+        f"; {what}: {sentences.several(names)}"
+        for what, names in (
+            ("not judged, since not every call tells it", unknown),
+            ("new and not compared", new),
+            ("too small to fail on their own", weak),
+        )
+        if names
+    ]
+    return f"nothing is proven to be worse than allowed: {size}{against}{''.join(rest)}"
 
 
 # ---- what goes with it ------------------------------------------------------------------------------------
@@ -360,7 +376,10 @@ def _summary(baseline: Baseline, now: datetime | None) -> BaselineSummary:
 
 def _notes(sides: Sides, rules: Rules) -> list[str]:
     told = sides.candidate.metadata.get("notes")
+    nearest = sides.baseline_runs[0] if sides.baseline_runs else None
     notes = [str(note) for note in told] if isinstance(told, list) else []
+    if nearest is not None and nearest.metadata.get("modified") is True:
+        notes.append("The baseline was run with changes that were not committed.")
     if sides.candidate.selection is not None:
         notes.append(
             f"Partial run ({sides.candidate.selection}): the other cases were not judged, "

@@ -18,7 +18,7 @@ def findings(sides: Sides, rules: Rules) -> list[Finding]:
     after = outputs(sides.candidate)
     before = [output for run in sides.baseline_runs for output in outputs(run)]
     for limit in rules.limits:
-        found.append(_judge(limit, measure(limit.metric, before), measure(limit.metric, after), len(after)))
+        found.append(_judge(limit, measure(limit.metric, before), measure(limit.metric, after), len(sides.refs)))
     return found
 
 
@@ -34,7 +34,7 @@ def error_rate(sides: Sides, ceiling: float) -> Finding:
         category=EVERY_CASE,
         status=Status.BREACH if rate > ceiling + 1e-12 else Status.PASS,
         sentence=sentences.error_rate(unscored, planned, ceiling),
-        n=planned - unscored,
+        n=len(sides.refs),
         after=rate,
         limit=ceiling,
     )

@@ -128,12 +128,12 @@ def parse_rules(given: Mapping[str, Any] | None) -> Rules:
     later: list[Fault] = []
     _unknown(given, KEYS, "", faults)
     _refuse_what_is_not_built(given, later)
-    each = _rule(given, "each_category", Rule(), faults)
+    each = _rule(given, "each_category", Rule(), faults, later)
     rules = Rules(
         alpha=_number(given, "alpha", 0.05, faults, low=0, high=0.5, open_low=True) or 0.05,
-        overall=_rule(given, "overall", Rule(), faults),
+        overall=_rule(given, "overall", Rule(), faults, later),
         each_category=each,
-        categories=_categories(given, each, faults),
+        categories=_categories(given, each, faults, later),
         limits=_limits(given, faults),
         error_rate=_error_rate(given, faults),
         baseline_runs=_count(given, "baseline_runs", 10, faults),
@@ -169,15 +169,25 @@ def _refuse_what_is_not_built(given: Mapping[str, Any], later: list[Fault]) -> N
             later.append(Fault(where=key, what=what, hint=instead.get(key, "Leave it out for now.")))
 
 
-def _categories(given: Mapping[str, Any], each: Rule, faults: list[Fault]) -> dict[str, Rule]:
+def _categories(given: Mapping[str, Any], each: Rule, faults: list[Fault], later: list[Fault]) -> dict[str, Rule]:
     named = _mapping(given, "categories", "", faults)
     if EVERY_CASE in named:
         hint = "Write its rule under `overall`."
         faults.append(Fault(where=f"categories.{EVERY_CASE}", what="'*' is every case, not a category", hint=hint))
-    return {str(name): _rule(named, name, each, faults, path=f"categories.{name}") for name in sorted(named, key=str)}
+    return {
+        str(name): _rule(named, name, each, faults, later, path=f"categories.{name}") for name in sorted(named, key=str)
+    }
 
 
-def _rule(given: Mapping[str, Any], key: str, inherited: Rule, faults: list[Fault], *, path: str | None = None) -> Rule:
+def _rule(
+    given: Mapping[str, Any],
+    key: str,
+    inherited: Rule,
+    faults: list[Fault],
+    later: list[Fault],
+    *,
+    path: str | None = None,
+) -> Rule:
     """The rule under this key: each key absent is inherited, null switches off."""
     path = path or key
     if key not in given:
@@ -194,6 +204,9 @@ def _rule(given: Mapping[str, Any], key: str, inherited: Rule, faults: list[Faul
     if "proof" in written:
         rule = replace(rule, proof=_choice(written, "proof", Proof, Proof.SHOWN, faults, path))
     if "critical" in written:
+        if written["critical"] is True and not path.startswith("categories."):
+            what = "`critical: true` is not yet built and would make the verdict stricter"
+            later.append(Fault(where=f"{path}.critical", what=what, hint="Leave it out for now."))
         if not isinstance(written["critical"], bool):
             faults.append(Fault(where=f"{path}.critical", what="is neither true nor false"))
         rule = replace(rule, critical=written["critical"] is True)

@@ -18,12 +18,14 @@ from evalgate.records import (
     CaseLists,
     CaseRef,
     CategorySummary,
+    Json,
     Missing,
     Nearest,
     Output,
     Result,
     Run,
     Scored,
+    may_agree,
 )
 from evalgate.stats.permutation import Samples
 
@@ -137,7 +139,7 @@ def take_sides(candidate: Run, baseline: Baseline, rules: Rules) -> Sides:
     gone = {i: ref for i, ref in seen.items() if i not in refs}
     removed, missing = _gone(candidate, gone, vanished, rules)
     lost = _lost(candidate, refs)
-    tells_its_set = any(run.evalset is not None and run.selection is None for run in runs)
+    tells_its_set = any(run.evalset is not None and not is_partial(run) for run in runs)
     uncovered = [i for i in after if i not in before and i not in changed and not (tells_its_set and i not in seen)]
     regressed, improved = _flips(after, before, rules.pass_mark)
     return Sides(
@@ -162,6 +164,11 @@ def take_sides(candidate: Run, baseline: Baseline, rules: Rules) -> Sides:
         uncovered=tuple(sorted(uncovered)) if runs else (),
         categories=tuple(sorted({name for ref in refs.values() for name in ref.categories})),
     )
+
+
+def is_partial(run: Run) -> bool:
+    """Whether a run has only a part of its eval set: a part was asked for, or it ended early."""
+    return run.selection is not None or run.stopped is not None
 
 
 def _baseline_cases(baseline: Baseline, known: Sequence[Mapping[str, CaseRef]]) -> dict[str, CaseRef]:
@@ -203,12 +210,22 @@ def _pooled(runs: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, list[flo
 
 
 def _is_comparable(before: CaseRef, after: CaseRef) -> bool:
-    """Same content, same scorers and judges. A side that does not tell is taken at its word: same id, same case."""
-    return _agree(before.content, after.content) and _agree(before.scorers, after.scorers)
+    """Same question, same expectation, same scorers and judges, as far as both sides tell."""
+    if not may_agree(before.scorers, after.scorers):
+        return False
+    if before.content is not None and after.content is not None:
+        return before.content == after.content and _share(before.metadata, after.metadata)
+    return _same(before.input, after.input) and _same(before.expected, after.expected)
 
 
-def _agree(before: str | None, after: str | None) -> bool:
-    return before == after or before is None or after is None
+def _share(before: Mapping[str, Json], after: Mapping[str, Json]) -> bool:
+    """Whether the columns that both sides have are equal: templates may use them. A new column changes nothing."""
+    return before == after or all(after[name] == value for name, value in before.items() if name in after)
+
+
+def _same(before: Json, after: Json) -> bool:
+    """Equal, or not told on a side. Recorded rows may hold 4 where an eval set holds the text 4."""
+    return before is None or after is None or before == after or str(before) == str(after)
 
 
 def _vanished(candidate: Run, before: Iterable[CaseRef], after: Iterable[CaseRef], rules: Rules) -> tuple[str, ...]:
@@ -229,7 +246,7 @@ def _gone(
     for case_id, ref in gone.items():
         if set(ref.categories) & set(vanished):
             continue  # its category is named as a whole
-        if candidate.evalset is not None or set(ref.categories) <= set(rules.removed_categories):
+        if candidate.evalset is not None or set(ref.categories) & set(rules.removed_categories):
             removed.append(case_id)
         else:
             missing.append(case_id)

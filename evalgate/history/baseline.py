@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from evalgate.history.listing import CaseMark
-from evalgate.records import Baseline, CaseRef, Missing, Nearest, Pinned, Run, RunRow, VerdictName
+from evalgate.records import Baseline, CaseRef, Missing, Nearest, Pinned, Run, RunRow, VerdictName, may_agree
 
 if TYPE_CHECKING:
     from evalgate.history.git import Git
@@ -220,12 +220,7 @@ class _Comparable:
 
 def _agree(mark: CaseMark, cases: Mapping[str, CaseRef]) -> bool:
     other = cases.get(mark.id)
-    return other is not None and _same(mark.content, other.content) and _same(mark.scorers, other.scorers)
-
-
-def _same(a: str | None, b: str | None) -> bool:
-    # Unknown on one side: recorded rows do not tell, and only what both sides have is compared.
-    return a is None or b is None or a == b
+    return other is not None and may_agree(mark.content, other.content) and may_agree(mark.scorers, other.scorers)
 
 
 # ---- in words ---------------------------------------------------------------------------------------------

@@ -86,9 +86,10 @@ def test_not_comparable_comes_before_fail() -> None:
 
 def test_what_could_not_begin_is_not_evaluated() -> None:
     """No credentials: nothing was learnt, and nothing is claimed."""
-    verdict = gate.not_evaluated("OPENAI_API_KEY is not set", gate.parse_rules({}), suite="bot")
+    name = VerdictName.NOT_EVALUATED
+    verdict = gate.without_results(name, "OPENAI_API_KEY is not set", gate.parse_rules({}), suite="bot")
     assert (verdict.verdict, verdict.exit_code, verdict.findings) == (VerdictName.NOT_EVALUATED, 0, ())
-    stopped = gate.not_evaluated("x", gate.parse_rules({"when": {"not_evaluated": "stop"}}), suite="bot")
+    stopped = gate.without_results(name, "x", gate.parse_rules({"when": {"not_evaluated": "stop"}}), suite="bot")
     assert stopped.exit_code == 3
 
 
@@ -166,7 +167,13 @@ FAIL_CLOSED = [
     ),
     pytest.param(_cut_short(make_run(**STEADY)), BASE, {}, "error", id="the budget ended early"),
     pytest.param(replace(make_run(**STEADY), stopped="the deadline passed"), BASE, {}, "error", id="the deadline"),
-    pytest.param(STEADY, BASE, {"limits": {"latency_p95_s": 3}}, "inconclusive", id="a limit on what is unknown"),
+    pytest.param(
+        STEADY,
+        BASE,
+        {"overall": None, "each_category": None, "limits": {"latency_p95_s": 3}},
+        "inconclusive",
+        id="nothing but a limit on what is unknown",
+    ),
     pytest.param(
         STEADY, BASE, {"limits": {"tokens_per_call": {"max_rise": 0.1}}}, "no_baseline", id="a rise from nothing"
     ),
