@@ -26,12 +26,6 @@ app = typer.Typer(
 )
 
 
-def _register() -> None:
-    from evalgate.cli import commands
-
-    commands.register(app)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and ends the process with its exit code: 0, 1, 2, 3, 70 or 130."""
     sys.exit(call(sys.argv[1:] if arguments is None else list(arguments)))
@@ -39,15 +33,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def call(arguments: Sequence[str]) -> int:
     """The exit code of a command line. Errors are one message on stderr; only our own faults have a traceback."""
+    from evalgate.cli.commands import COMMANDS, register
+
     if not app.registered_commands:
-        _register()
+        register(app)
+    if list(arguments) in (["--version"], ["version"]):
+        from evalgate import __version__
+
+        sys.stdout.write(f"evalgate {__version__}\n")
+        return 0
     try:
         result = app(args=_spelled_out(arguments) or ["--help"], standalone_mode=False, prog_name="evalgate")
     except TyperException as error:
-        command = (
-            " ".join(["evalgate", *arguments[:1]]) if arguments and not arguments[0].startswith("-") else "evalgate"
-        )
-        _say(f"{error.format_message()} See: {command} --help")
+        named = [word for word in arguments[:1] if word in {*COMMANDS, "demo"}]
+        _say(f"{error.format_message()} See: {' '.join(['evalgate', *named])} --help")
         return 2
     except InputError as error:
         _say(str(error))

@@ -74,6 +74,8 @@ def deliver(report: Report, run: Run, format: Format, output: Path | None, also:
     for item in also:
         write(item.file, render(report, run, item.format, sys.stdout))
     put(render(report, run, format.value, sys.stdout), output)
+    if output is not None or format is not Format.TEXT:
+        say(f"{report.verdict.verdict.value}: {report.verdict.reason}")
 
 
 def show(report: Report, run: Run) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from evalgate.cli import console
+from evalgate.errors import Fault, InputError
 
 demo = typer.Typer(
     help="The bundled assistant: needs no key and no network.",
@@ -25,8 +26,13 @@ def serve(
     """Serve the assistant as chat completions on this machine, until Ctrl-C."""
     from evalgate.demo.serve import make_server
 
-    server = make_server(port, params={"temperature": temperature} if temperature else {})
-    console.say(f"serving http://127.0.0.1:{server.server_address[1]}/v1 (model handbook-1); Ctrl-C ends it")
+    try:
+        server = make_server(port, params={"temperature": temperature} if temperature else {})
+    except OSError as error:
+        what = f"port {port} cannot be used: {error.strerror}"
+        raise InputError(Fault(where="--port", what=what, hint="Name another, or 0 for a free one.")) from error
+    console.say(f"serving {server.base_url} (model handbook-1); Ctrl-C ends it")
+    console.say('its contexts, for retrieval scorers: endpoint.contexts: "choices[0].message.context.citations"')
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -30,12 +30,12 @@ def import_results(
     import json
     import os
 
-    from evalgate.pipeline.recorded import ImportOptions, check_files, import_results, parse_time
+    from evalgate.pipeline.recorded import ImportOptions, import_results, parse_time
     from evalgate.pipeline.suite import default_store
 
     imported = import_results(
         ImportOptions(
-            files=check_files(files),
+            files=tuple(files),
             suite=suite,
             store=store or default_store(config, os.environ),
             format=source,

@@ -58,6 +58,9 @@ def targets(written: Sequence[str] | None) -> tuple[Target, ...]:
     found, faults = [], []
     for text in written or ():
         name, sign, file = text.partition("=")
+        if name == "html" and sign:
+            faults.append(Fault(where="--write", what="html is not yet built", hint=f"There is {', '.join(WRITABLE)}."))
+            continue
         if not sign or not file or name not in WRITABLE:
             hint = f"Write one of {', '.join(WRITABLE)}, an equals sign and a file: json=verdict.json."
             faults.append(Fault(where="--write", what=f"{text!r} is no FORMAT=FILE", hint=hint))
@@ -84,8 +87,12 @@ def check_places(files: Sequence[Path | None]) -> None:
 
 
 def runs(written: Sequence[str] | None) -> tuple[str, ...]:
-    """The runs named by `--baseline`, repeated or separated by commas."""
-    return tuple(ref.strip() for text in written or () for ref in text.split(",") if ref.strip())
+    """The runs named by `--baseline`, repeated or separated by commas. Raises InputError where it names none."""
+    found = tuple(ref.strip() for text in written or () for ref in text.split(",") if ref.strip())
+    if written and not found:
+        hint = "Name a run, or leave it out: then the nearest is chosen."
+        raise InputError(Fault(where="--baseline", what="is empty", hint=hint))
+    return found
 
 
 _AGE = re.compile(r"(\d{1,5})([hdw])")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +41,7 @@ def run(
     ] = None,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Judge the run, or only record it.")] = True,
     baseline: BaselineOption = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make every call anew (as every run does for now).")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, estimate, call no model.")] = False,
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
@@ -67,22 +69,25 @@ def run(
     check_places([output, *(item.file for item in also)])
     done = run_suite(options, progress=_progress())
     report = done.judged.report(
-        reproduce=_reproduce(options, done.judged.run.id),
-        next_step=_next_step(done),
+        reproduce=_reproduce(options, done.judged.run.id if done.store else ""),
+        next_step=_next_step(done, options),
         store=done.store,
         show_outputs=done.show_outputs,
     )
     console.deliver(report, done.judged.run, format, output, also)
-    if done.verdict.exit_code and (output is not None or format is not Format.TEXT):
-        console.say(f"{done.verdict.verdict.value}: {done.verdict.reason}")
     return done.verdict.exit_code
 
 
-def _next_step(done: Done) -> str | None:
+def _next_step(done: Done, options: RunOptions) -> str | None:
     """What to do now where the run itself knows better than the verdict; None: what the verdict asks for."""
     verdict, run = done.verdict, done.judged.run
-    if run.stopped is not None:
-        return f"Mend that, then go on without repeating a call: evalgate run --resume {run.id}"
+    again = shlex.join([*_command(options), "--resume", run.id])
+    if run.id and done.store is None:
+        return f"Mend the history, then record what was run without repeating a call: {again}"
+    if run.stopped is not None and run.stopped.startswith(("budget", "deadline")):
+        return f"Raise it, then go on without repeating a call: {again}"
+    if verdict.verdict is VerdictName.NOT_COMPARABLE:
+        return "If the change is meant, begin a new baseline: record a run of it with `evalgate run --no-gate`."
     is_first = verdict.verdict is VerdictName.NO_BASELINE and verdict.baseline.kind == "missing"
     if is_first and verdict.exit_code == 0 and run.selection is None and not console.in_actions():
         return "This run is recorded; the next one is compared with it. Change something and run again."
@@ -95,13 +100,17 @@ def _progress() -> Progress:
     return Bar(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
 
 
-def _reproduce(options: RunOptions, run_id: str) -> list[str]:
-    """The commands that do it again, and that decide it again from the history."""
-    import shlex
-
+def _command(options: RunOptions) -> list[str]:
+    """`evalgate run` on the same configuration and store."""
     words = ["evalgate", "run"]
     if str(options.config) != "evalgate.yaml":
         words += ["--config", str(options.config)]
+    return words + (["--store", options.store] if options.store and "@" not in options.store else [])
+
+
+def _reproduce(options: RunOptions, run_id: str) -> list[str]:
+    """The commands that do it again, and that decide it again from the history."""
+    words = _command(options)
     for name in options.selection.categories:
         words += ["--category", name]
     for name in options.selection.tags:

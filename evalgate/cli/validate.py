@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +25,13 @@ def validate(config: ConfigOption = None) -> int:
 def estimate(config: Path, selection: Selection, epochs: int | None) -> int:
     """Prints what a run would be; raises InputError where it could not begin."""
     from evalgate.pipeline.estimate import describe
+    from evalgate.pipeline.execute import preflight
     from evalgate.pipeline.load import load_suite, with_epochs
 
     suite = with_epochs(load_suite(config, os.environ, selection), epochs)
+    if suite.config.endpoint.missing_credentials(os.environ) is None:
+        with contextlib.redirect_stdout(sys.stderr):
+            preflight(suite, os.environ)
     indented = ("  " * line.startswith("  ") + console.plain(line) for line in describe(suite, os.environ))
     console.put("\n".join(indented), None)
     return 0

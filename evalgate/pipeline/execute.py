@@ -6,17 +6,18 @@ import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from evalgate import config as configuration
 from evalgate import endpoints
-from evalgate.endpoints import Opening
-from evalgate.errors import Fault, InputError
+from evalgate.endpoints import Endpoint, Opening
+from evalgate.endpoints.masking import mask
+from evalgate.errors import Fault, InputError, StoreError
 from evalgate.pipeline.judging import JudgeDesk
 from evalgate.pipeline.load import Suite
-from evalgate.records import Case, CaseRef, Run, Scored, Version, fingerprint
+from evalgate.records import Case, CaseRef, Json, Output, Request, Run, Scored, Version, fingerprint
 from evalgate.runner.journal import Header, Journal
 from evalgate.runner.plan import Plan
 from evalgate.runner.progress import Progress
@@ -33,6 +34,8 @@ class Origin:
     created: datetime
     commit: str | None = None
     branch: str | None = None
+    is_modified: bool = False
+    """Tracked files differ from the commit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,24 @@ def journal_folder(suite: Suite) -> Path:
     return suite.config.base_dir / ".evalgate" / "journal"
 
 
+IGNORED = """\
+# Written by evalgate: the local history and the journals of runs are not for the repository.
+*
+!*.schema.json
+!.gitignore
+"""
+
+
+def keep_out_of_git(folder: Path) -> None:
+    """Makes `.evalgate` a folder whose contents git leaves alone: it holds inputs and outputs."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / ".gitignore").exists():
+            (folder / ".gitignore").write_text(IGNORED, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror}. Make it writable") from error
+
+
 def open_journal(suite: Suite, version: Version, created: datetime, resume: str | None) -> tuple[Journal, Header]:
     """A new journal, or an unfinished run's: `resume` is its id, a prefix of it, or "" for the newest.
 
@@ -68,13 +89,15 @@ def open_journal(suite: Suite, version: Version, created: datetime, resume: str 
         created=created,
     )
     folder = journal_folder(suite)
+    keep_out_of_git(folder.parent)
     if resume is None:
         return Journal.create(folder / f"{header.run_id}.jsonl", header), header
     found = [item for item in Journal.find(folder, header.suite) if item.header.run_id.startswith(resume)]
     if not found:
         unfinished = [item.header.run_id for item in Journal.find(folder, header.suite)]
         hint = f"Unfinished runs: {', '.join(unfinished)}." if unfinished else "Start a new run without --resume."
-        raise InputError(Fault(where="--resume", what=f"no unfinished run {resume!r} in {folder}", hint=hint))
+        what = f"no unfinished run {resume!r}" if resume else f"no unfinished run of suite {header.suite!r}"
+        raise InputError(Fault(where="--resume", what=f"{what} in {folder}", hint=hint))
     journal, _ = Journal.resume(found[0].path, header)
     return journal, found[0].header
 
@@ -111,7 +134,7 @@ def execute(
         selection=suite.selection,
         stopped=outcome.stopped,
         usage=outcome.usage,
-        metadata=_remarks(outcome),
+        metadata=_remarks(outcome, origin),
     )
     return Execution(run=run, journal=journal.path, interrupted=outcome.interrupted)
 
@@ -120,24 +143,9 @@ async def _call_all(
     suite: Suite, *, environ: Mapping[str, str], progress: Progress, journal: Journal
 ) -> tuple[Outcome, Mapping[str, Scorer]]:
     config = suite.config
-    opening = Opening(
-        base_dir=config.base_dir,
-        environ=environ,
-        concurrency=config.run.concurrency,
-        timeout_s=config.run.timeout_s,
-    )
     async with AsyncExitStack() as stack:
-        desk = JudgeDesk(
-            stack,
-            opening,
-            default=config.judge,
-            read=lambda given: configuration.read_endpoint(
-                given, base_dir=config.base_dir, environ=environ, endpoint_kinds=endpoints.KINDS
-            ),
-        )
-        built = {key: build(spec, open_judge=desk.open) for key, spec in suite.evalset.scorers.items()}
+        endpoint, built = await _open(stack, suite, environ)
         by_case = {case.id: tuple(built[key] for key in case.scorers) for case in suite.selected}
-        endpoint = await stack.enter_async_context(config.endpoint.open(opening))
         outcome = await run_plan(
             Plan(cases=suite.selected, epochs=config.run.epochs),
             endpoint=endpoint,
@@ -148,6 +156,62 @@ async def _call_all(
             progress=progress,
         )
     return outcome, built
+
+
+async def _open(
+    stack: AsyncExitStack, suite: Suite, environ: Mapping[str, str]
+) -> tuple[Endpoint, Mapping[str, Scorer]]:
+    """The endpoint and every scorer, ready. Raises InputError for what only opening them can find."""
+    config = suite.config
+    opening = Opening(
+        base_dir=config.base_dir,
+        environ=environ,
+        concurrency=config.run.concurrency,
+        timeout_s=config.run.timeout_s,
+    )
+    desk = JudgeDesk(
+        stack,
+        opening,
+        default=config.judge,
+        read=lambda given: configuration.read_endpoint(
+            given, base_dir=config.base_dir, environ=environ, endpoint_kinds=endpoints.KINDS
+        ),
+    )
+    try:
+        built = {key: build(spec, open_judge=desk.open) for key, spec in suite.evalset.scorers.items()}
+        endpoint = await stack.enter_async_context(config.endpoint.open(opening))
+    except InputError as error:
+        raise InputError([replace(fault, where=_placed(config.path, fault.where)) for fault in error.faults]) from error
+    secrets = config.endpoint.secrets(environ)
+    return (Discreet(endpoint, secrets) if secrets else endpoint), built
+
+
+def _placed(path: Path, where: str) -> str:
+    return f"{path}: {where}" if where else str(path)
+
+
+class Discreet:
+    """An endpoint whose answers never hold its own key: an answer that repeats it would be stored."""
+
+    def __init__(self, endpoint: Endpoint, secrets: Sequence[str]) -> None:
+        self._endpoint, self._secrets = endpoint, secrets
+
+    async def call(self, request: Request) -> Output:
+        output = await self._endpoint.call(request)
+        if output.text is None or not any(secret in output.text for secret in self._secrets):
+            return output
+        return replace(output, text=mask(output.text, self._secrets))
+
+
+def preflight(suite: Suite, environ: Mapping[str, str]) -> None:
+    """Opens the endpoint and builds the scorers, calls nothing, closes all: what could not begin is told before
+    anything is written. Raises InputError."""
+
+    async def open_and_close() -> None:
+        async with AsyncExitStack() as stack:
+            await _open(stack, suite, environ)
+
+    asyncio.run(open_and_close())
 
 
 def _limits(suite: Suite) -> Limits:
@@ -178,10 +242,11 @@ def _ref(case: Case, built: Mapping[str, Scorer]) -> CaseRef:
     )
 
 
-def _remarks(outcome: Outcome) -> dict[str, list[str]]:
+def _remarks(outcome: Outcome, origin: Origin) -> dict[str, Json]:
     """Which models answered, as the endpoint itself says (what was asked for is in the version), and notes."""
     outputs = [result.output for result in outcome.results if isinstance(result, Scored)]
     models = sorted({output.model for output in outputs if output.model})
     prints = sorted({output.system_fingerprint for output in outputs if output.system_fingerprint})
     found = {"models": models, "system_fingerprints": prints, "notes": list(outcome.notes)}
-    return {name: values for name, values in found.items() if values}
+    remarks: dict[str, Json] = {name: values for name, values in found.items() if values}
+    return remarks | ({"modified": True} if origin.is_modified else {})

@@ -62,11 +62,17 @@ class Place:
 
         repository = Repository(folder)
         is_one = repository.head() is not None
-        return Place(repository=repository if is_one else None, situation=event.read(environ))
+        # A container that is told of GitHub Actions but of no event is somewhere else.
+        situation = event.read(environ) if environ.get("GITHUB_EVENT_NAME") else None
+        return Place(repository=repository if is_one else None, situation=situation)
 
     @property
     def commit(self) -> str | None:
         return self.repository.head() if self.repository else None
+
+    @property
+    def is_modified(self) -> bool:
+        return self.repository is not None and self.repository.is_dirty()
 
     @property
     def branch(self) -> str | None:

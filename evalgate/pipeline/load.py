@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from evalgate import config as configuration
 from evalgate import endpoints, gate, scorers
@@ -43,12 +46,15 @@ class Suite:
     """The cases to run; all of the eval set's where nothing was selected."""
     selection: str | None
 
+    secrets: Mapping[str, str]
+    """Values that secret-looking variables have filled in, each with the name that may be shown instead."""
+
     def renderer(self) -> Renderer:
         return Renderer(self.evalset, self.config.endpoint.params)
 
     def version(self) -> Version:
         """What is tested: the endpoint's identity and the prompts' templates."""
-        parts: dict[str, Json] = dict(self.config.endpoint.identity(self.config.base_dir))
+        parts: dict[str, Json] = _without(self.config.endpoint.identity(self.config.base_dir), self.secrets)
         if self.evalset.templates:
             parts["templates"] = [self.evalset.templates[key] for key in sorted(self.evalset.templates)]
         return Version.of(parts)
@@ -71,7 +77,33 @@ def load_suite(path: Path, environ: Mapping[str, str], selection: Selection | No
     evalset = load_evalset(config)
     chosen = select(evalset, selection or Selection())
     is_whole = len(chosen) == len(evalset.cases)
-    return Suite(config=config, evalset=evalset, selected=chosen, selection=None if is_whole else str(selection))
+    return Suite(
+        config=config,
+        evalset=evalset,
+        selected=chosen,
+        selection=None if is_whole else str(selection),
+        secrets=_secret_variables(config, environ),
+    )
+
+
+_SECRET_NAME = re.compile(r"\$\{([A-Za-z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)[A-Za-z0-9_]*)\}", re.IGNORECASE)
+
+
+def _secret_variables(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
+    names = set(_SECRET_NAME.findall(json.dumps(config.raw.get("endpoint"), default=str)))
+    return {environ[name]: f"${{{name}}}" for name in sorted(names) if environ.get(name)}
+
+
+def _without(value: Json, secrets: Mapping[str, str]) -> Any:
+    """A copy in which each secret is its variable's name."""
+    if isinstance(value, dict):
+        return {key: _without(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without(item, secrets) for item in value]
+    if isinstance(value, str):
+        for secret, name in secrets.items():
+            value = value.replace(secret, name)
+    return value
 
 
 def load_evalset(config: Config) -> EvalSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from evalgate import config as configuration
 from evalgate.errors import Fault, InputError
 from evalgate.pipeline.suite import open_history
 from evalgate.records import Run
-from evalgate.rows import run_from_rows
+from evalgate.rows import MOST_FAULTS, run_from_rows
 
 FORMATS = ("jsonl",)
 
@@ -60,12 +60,16 @@ def import_results(options: ImportOptions, *, now: datetime | None = None) -> li
         raise InputError(Fault(where="--from", what=what, hint=f"There is: {', '.join(FORMATS)}."))
     created = options.created or now or datetime.now(UTC)
     evalset = configuration.load_items(options.evalset) if options.evalset else None
+    if not options.suite.strip() or not options.suite.isprintable():
+        raise InputError(Fault(where="--suite", what="is empty or not of one line", hint="Name the suite."))
     imported: list[Imported] = []
     faults: list[Fault] = []
     for number, file in enumerate(options.files):
+        rows, unreadable = _rows(file)
+        faults.extend(unreadable)
         try:
             run = run_from_rows(
-                _rows(file),
+                rows,
                 id=uuid.uuid4().hex[:12],
                 suite=options.suite,
                 created=created + timedelta(microseconds=number),
@@ -75,7 +79,7 @@ def import_results(options: ImportOptions, *, now: datetime | None = None) -> li
                 branch=options.branch,
             )
         except InputError as error:
-            faults.extend(error.faults)
+            faults.extend(error.faults if rows or not unreadable else ())
             continue
         imported.append(Imported(file=file, run=run))
     if faults:
@@ -86,8 +90,8 @@ def import_results(options: ImportOptions, *, now: datetime | None = None) -> li
     return imported
 
 
-def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The rows of a JSONL file with their places; blank lines are passed over."""
+def _rows(file: Path) -> tuple[list[tuple[str, Mapping[str, Any]]], list[Fault]]:
+    """The rows of a JSONL file with their places, and what is wrong with other lines; blank ones are passed over."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -99,15 +103,27 @@ def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     except UnicodeDecodeError as error:
         what = f"is not UTF-8 (byte {error.start})"
         raise InputError(Fault(where=str(file), what=what, hint="Save it as UTF-8.")) from error
+    rows: list[tuple[str, Mapping[str, Any]]] = []
+    faults: list[Fault] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            yield f"{file}:{number}", json.loads(line, parse_constant=_refuse_constant)
+            row = json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
             what = f"is no JSON: {error}" if isinstance(error, json.JSONDecodeError) else str(error)
-            hint = "Each line is one JSON object."
-            raise InputError(Fault(where=f"{file}:{number}", what=what, hint=hint)) from error
+            faults.append(Fault(where=f"{file}:{number}", what=what, hint="Each line is one JSON object."))
+            continue
+        rows.append((f"{file}:{number}", row))
+    return rows, faults[:MOST_FAULTS]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return found
 
 
 def _refuse_constant(name: str) -> float:
@@ -124,11 +140,3 @@ def parse_time(text: str | None) -> datetime | None:
         hint = "Write 2026-11-01T12:00:00Z."
         raise InputError(Fault(where="--created", what=f"{text!r} is no time", hint=hint)) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def check_files(files: Sequence[Path]) -> tuple[Path, ...]:
-    """The files, each once. Raises InputError for one that is named twice: the same run would count twice."""
-    if len(set(files)) != len(files):
-        twice = sorted({str(file) for file in files if list(files).count(file) > 1})
-        raise InputError(Fault(where="FILE", what=f"named twice: {', '.join(twice)}"))
-    return tuple(files)

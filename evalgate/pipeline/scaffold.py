@@ -7,14 +7,8 @@ from importlib import resources
 from pathlib import Path
 
 from evalgate.errors import Fault, InputError
+from evalgate.pipeline.execute import IGNORED
 from evalgate.pipeline.schemas import schema_of
-
-IGNORED = """\
-# Written by evalgate: the local history and the journals of runs are not for the repository.
-*
-!*.schema.json
-!.gitignore
-"""
 
 
 def scaffold(folder: Path, *, github: bool, action: str | None = None) -> list[tuple[Path, bool]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from evalgate import gate
 from evalgate.errors import EvalgateError, StoreError
-from evalgate.gate import OFF, Rules
+from evalgate.gate import OFF, Rules, When
 from evalgate.pipeline.judge import Judged, Place, judge, unrecorded
 from evalgate.pipeline.load import DEFAULT_CONFIG, Selection, Suite, load_config, load_suite, with_epochs
-from evalgate.records import Missing, Run, Verdict
+from evalgate.records import Missing, Run, Verdict, VerdictName
 
 if TYPE_CHECKING:
+    from evalgate.config import Config
     from evalgate.history.store import History
     from evalgate.runner.progress import Progress
 
@@ -47,7 +50,8 @@ class Done:
     """What came of a command: the verdict with its runs, and where they are kept."""
 
     judged: Judged
-    store: str
+    store: str | None
+    """Where the run is kept; None: it is not."""
     show_outputs: bool = False
 
     @property
@@ -61,25 +65,45 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     Raises InputError before the first call, Interrupted after Ctrl-C, StoreError where the history cannot be used; a
     history that fails only when the run is to be written gives the verdict `error`, and the journal keeps the run.
     """
+    from evalgate.pipeline.execute import preflight
     from evalgate.runner.progress import Silent
 
     now = now or datetime.now(UTC)
     suite = with_epochs(load_suite(options.config, options.environ, options.selection), options.epochs)
     config = suite.config
-    rules = config.rules if options.gated else replace(config.rules, overall=OFF, each_category=OFF, categories={})
+    rules = config.rules if options.gated else _ungated(config.rules)
     store = options.store or config.history_store
     lacking = config.endpoint.missing_credentials(options.environ)
     if lacking is not None:
-        nothing = Run(id="", suite=config.suite, created=now, cases=(), results=())
-        verdict = gate.not_evaluated(lacking, rules, suite=config.suite)
-        return Done(judged=Judged(verdict=verdict, run=nothing, baseline_runs=()), store=store)
+        return _nothing(VerdictName.NOT_EVALUATED, lacking, rules, config.suite, now)
     place = Place.of(config.base_dir, options.environ)
-    with open_history(store) as history:
-        history.check_writable()
-        if options.baseline:
+    # What a user's own code prints is talk: stdout is the report's.
+    with contextlib.redirect_stdout(sys.stderr):
+        preflight(suite, options.environ)
+        try:
+            history = open_history(store)
+        except StoreError as error:
+            return _nothing(VerdictName.ERROR, str(error), rules, config.suite, now)
+        with history:
+            try:
+                history.check_writable()
+            except StoreError as error:
+                return _nothing(VerdictName.ERROR, str(error), rules, config.suite, now)
             _check_baseline(history, options.baseline)
-        judged = _run_and_judge(suite, rules, history, place, options, progress or Silent(), now)
-    return Done(judged=judged, store=store, show_outputs=config.comment_outputs)
+            done = _run_and_judge(suite, rules, history, place, options, progress or Silent(), now)
+    return replace(done, store=store if done.store else None, show_outputs=config.comment_outputs)
+
+
+def _ungated(rules: Rules) -> Rules:
+    """No rule but the allowed error rate: the run is recorded, nothing is judged."""
+    return replace(rules, overall=OFF, each_category=OFF, categories={}, limits=(), when=When())
+
+
+def _nothing(name: VerdictName, reason: str, rules: Rules, suite: str | None, now: datetime) -> Done:
+    """What is reported where nothing could be run or read."""
+    nothing = Run(id="", suite=suite or "", created=now, cases=(), results=())
+    verdict = gate.without_results(name, reason, rules, suite=suite)
+    return Done(judged=Judged(verdict=verdict, run=nothing, baseline_runs=()), store=None)
 
 
 def _run_and_judge(
@@ -90,10 +114,10 @@ def _run_and_judge(
     options: RunOptions,
     progress: Progress,
     now: datetime,
-) -> Judged:
+) -> Done:
     from evalgate.pipeline.execute import Origin, execute, new_run_id
 
-    origin = Origin(created=now, commit=place.commit, branch=place.branch)
+    origin = Origin(created=now, commit=place.commit, branch=place.branch, is_modified=place.is_modified)
     done = execute(suite, origin=origin, environ=options.environ, progress=progress, resume=options.resume)
     if done.interrupted:
         finished = len(done.run.results)
@@ -111,13 +135,13 @@ def _run_and_judge(
         judged = _named(judged, options)
         history.write_verdict(run.id, judged.verdict, decided=now)
     except StoreError as error:
-        kept = f"{error} The results are kept; once it is mended: evalgate run --resume {done.run.id}"
         nothing = Missing(reason="the history could not be used")
-        verdict = gate.decide(run, nothing, rules, now=now)
-        return unrecorded(Judged(verdict=verdict, run=run, baseline_runs=()), kept)
+        verdict = gate.decide(done.run, nothing, rules, now=now)
+        why = f"{str(error).rstrip('.')}. The results are kept in the journal"
+        return Done(judged=unrecorded(Judged(verdict=verdict, run=done.run, baseline_runs=()), why), store=None)
     if done.journal is not None and run.stopped is None:
         done.journal.unlink(missing_ok=True)
-    return judged
+    return Done(judged=judged, store=history.place)
 
 
 def _named(judged: Judged, options: RunOptions) -> Judged:
@@ -161,8 +185,15 @@ def gate_again(options: GateOptions, *, now: datetime | None = None) -> Done:
     """
     now = now or datetime.now(UTC)
     store = options.store or default_store(options.config, options.environ)
+    try:
+        return _gate_again(store, options, now)
+    except StoreError as error:
+        return _nothing(VerdictName.ERROR, str(error), Rules(), None, now)
+
+
+def _gate_again(store: str, options: GateOptions, now: datetime) -> Done:
     with open_history(store, create=False) as history:
-        run = history.read_run(options.run)
+        run = history.read_run(options.run, suite=_own_suite(options) if options.run == "latest" else None)
         rules = _rules_for(run, options)
         place = Place.of((options.config or DEFAULT_CONFIG).absolute().parent, options.environ)
         judged = judge(run, rules, history=history, place=place, pinned=options.baseline, now=now)
@@ -172,13 +203,23 @@ def gate_again(options: GateOptions, *, now: datetime | None = None) -> Done:
 
 
 def _rules_for(run: Run, options: GateOptions) -> Rules:
-    if options.config is None and not DEFAULT_CONFIG.exists():
-        return Rules()
-    config = load_config(options.config or DEFAULT_CONFIG, options.environ, needs_endpoint=False)
-    if options.config is None and config.suite != run.suite:
+    config = _config(options)
+    if config is None or (options.config is None and config.suite != run.suite):
         return Rules()
     rules: Rules = config.rules
     return rules
+
+
+def _own_suite(options: GateOptions) -> str | None:
+    """The suite whose latest run is meant: the configuration's, where there is one."""
+    config = _config(options)
+    return config.suite if config is not None else None
+
+
+def _config(options: GateOptions) -> Config | None:
+    if options.config is None and not DEFAULT_CONFIG.exists():
+        return None
+    return load_config(options.config or DEFAULT_CONFIG, options.environ, needs_endpoint=False)
 
 
 def default_store(config: Path | None, environ: Mapping[str, str]) -> str:

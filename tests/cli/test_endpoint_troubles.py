@@ -158,9 +158,11 @@ def test_a_history_that_cannot_be_used_is_told_before_the_first_call(project: Pr
     build(project, categories={"facts": 5})
     spoil(project.folder)
     (project.folder / "answers.json").unlink()
-    result = project.evalgate("run")
-    assert result.code == 3 and result.out == ""
-    assert "history.db" in result.err and "Traceback" not in result.err
+    result = project.evalgate("run", "--format", "json")
+    assert (result.code, result.json["verdict"]) == (3, "error")
+    assert "history.db" in result.json["reason"] and "Traceback" not in result.err
+    assert (project.folder / ".evalgate" / "history.db").read_bytes().startswith(b"this is no database")
+    assert project.evalgate("gate", "latest", "--format", "json").json["verdict"] == "error"
 
 
 def test_a_history_that_is_locked_when_the_run_ends_keeps_the_results(project: Project) -> None:
@@ -182,7 +184,7 @@ def test_a_history_that_is_locked_when_the_run_ends_keeps_the_results(project: P
     sys.modules.pop("app", None)
     result = project.evalgate("run", "--format", "json")
     assert (result.code, result.json["verdict"]) == (3, "error")
-    assert "locked" in result.json["reason"] and "--resume" in result.json["reason"]
+    assert "locked" in result.json["reason"] and "kept in the journal" in result.json["reason"]
     sys.modules["app"].LOCK.close()
     again = project.evalgate("run", "--format", "json", "--resume")
     assert (again.code, again.json["usage"]["calls"]) == (0, 5)

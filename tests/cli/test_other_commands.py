@@ -179,3 +179,53 @@ def test_help_loads_nothing_heavy(project: Project) -> None:
     path = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **path}, capture_output=True, text=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_every_line_that_is_no_json_is_told(project: Project) -> None:
+    """With the faults of the rows that could be read, all at once; a key that stands twice is one of them."""
+    file = project.write("x.jsonl", 'nope\n{"id": "a", "score": 1}\n{"id": "b", "score": 1, "score": 0}\n{\n')
+    said = project.evalgate("import", file, "--suite", "s")
+    assert said.code == 2
+    assert all(f"x.jsonl:{line}" in said.err for line in (1, 2, 3, 4))
+
+
+def test_rows_of_other_questions_or_other_scorers_are_not_compared(project: Project) -> None:
+    """The fields that both sides have are compared, whatever the ids say."""
+    rows = [{**row, "input": f"q {row['id']}"} for row in ROWS]
+    other = [{**row, "input": f"another {row['id']}"} for row in ROWS]
+    ids = project.evalgate(
+        "import", project.rows("a.jsonl", rows), project.rows("b.jsonl", other), "--suite", "s"
+    ).out.split()
+    assert (
+        project.evalgate("gate", ids[1], "--baseline", ids[0], "--format", "json").json["verdict"] == "not_comparable"
+    )
+    exact = [{"id": row["id"], "category": "alpha", "scores": {"exact": 1}} for row in ROWS]
+    judge = [{"id": row["id"], "category": "alpha", "scores": {"judge": 1}} for row in ROWS]
+    ids = project.evalgate(
+        "import", project.rows("c.jsonl", exact), project.rows("d.jsonl", judge), "--suite", "s"
+    ).out.split()
+    assert (
+        project.evalgate("gate", ids[1], "--baseline", ids[0], "--format", "json").json["verdict"] == "not_comparable"
+    )
+
+
+def test_the_same_file_twice_is_two_runs(project: Project) -> None:
+    """Importing the same content again makes a new run."""
+    file = project.rows("a.jsonl", ROWS)
+    assert len(set(project.evalgate("import", file, file, "--suite", "s").out.split())) == 2
+
+
+def test_a_port_in_use_is_one_line(project: Project) -> None:
+    """No traceback: name another."""
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        said = project.evalgate("demo", "serve", "--port", str(taken.getsockname()[1]))
+    assert said.code == 2 and "--port" in said.err and "Traceback" not in said.err
+
+
+def test_the_version_is_told(project: Project) -> None:
+    """For bug reports."""
+    assert project.evalgate("--version").out.startswith("evalgate 0.")

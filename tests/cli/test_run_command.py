@@ -221,3 +221,99 @@ def test_the_same_verdict_is_decided_again_from_the_history(project: Project) ->
     again = project.evalgate("gate", first["run"]["id"], "--format", "json")
     assert again.code == 1
     assert {**again.json, "baseline": None} == {**first, "baseline": None}
+
+
+def test_what_only_opening_can_find_is_told_before_anything_is_written(project: Project) -> None:
+    """`validate` says it too; no history, no journal."""
+    build(project, categories=GOOD)
+    config = project.folder / "evalgate.yaml"
+    config.write_text(config.read_text().replace("app:answer", "app:respond"))
+    for command in ("validate", "run"):
+        said = project.evalgate(command)
+        assert (said.code, said.out) == (2, "")
+        assert "evalgate.yaml: endpoint.callable" in said.err and "It has answer" in said.err
+    assert not (project.folder / ".evalgate").exists()
+
+
+def test_what_user_code_prints_is_talk(project: Project) -> None:
+    """The report is alone on stdout."""
+    build(project, categories=GOOD)
+    app = project.folder / "app.py"
+    app.write_text(app.read_text().replace("    reply =", "    print('thinking')\n    reply ="))
+    said = project.evalgate("run", "--format", "json")
+    assert said.json["verdict"] == "no_baseline" and "thinking" in said.err
+
+
+def test_no_gate_judges_no_limit_either(project: Project) -> None:
+    """Only recorded, whatever the rules say."""
+    build(project, categories=GOOD, gate="{limits: {cost_per_call_usd: 0.0000001}, when: {inconclusive: stop}}")
+    assert project.evalgate("run", "--no-gate").code == 0
+
+
+def test_a_new_category_is_named_and_does_not_hide_that_the_rest_passed(project: Project) -> None:
+    """The eval set says that its cases are new: there is nothing to compare them with, and nothing is missing."""
+    build(project, categories=GOOD)
+    project.evalgate("run")
+    build(project, categories={**GOOD, "extra": 3})
+    said = project.evalgate("run", "--format", "json").json
+    assert (said["verdict"], said["cases"]["added"]) == ("pass", ["extra-0", "extra-1", "extra-2"])
+    assert "new and not compared: extra" in said["reason"]
+
+
+def test_a_baseline_that_ran_only_a_part_is_no_pass(project: Project) -> None:
+    """Not even where it covers most cases."""
+    build(project, categories=GOOD)
+    part = project.evalgate("run", "--limit", "39", "--format", "json").json["run"]["id"]
+    said = project.evalgate("run", "--baseline", part, "--format", "json").json
+    assert said["verdict"] == "no_baseline" and "partial" in said["reason"]
+
+
+def test_moving_a_case_to_another_category_or_adding_a_column_keeps_its_history(project: Project) -> None:
+    """Same question, same expectation: the same case."""
+    build(project, categories={"facts": 20})
+    project.evalgate("run")
+    file = project.folder / "evalsets" / "tables.yaml"
+    file.write_text(file.read_text().replace("category: facts,", "category: [facts, geo], metadata: {level: easy},"))
+    said = project.evalgate("run", "--format", "json").json
+    assert (said["verdict"], said["cases"]["changed"]) == ("pass", [])
+    file.write_text(file.read_text().replace("expected: facts-1}", "expected: other}"))
+    assert project.evalgate("run", "--format", "json").json["cases"]["changed"] == ["facts-1"]
+
+
+def test_a_run_inside_a_checkout_of_evalgate_knows_itself(project: Project) -> None:
+    """A folder named evalgate beside the configuration is no reason to load this program twice."""
+    project.write("evalgate/__init__.py", "raise RuntimeError('not this one')\n")
+    project.write(
+        "evalgate.yaml",
+        'version: 1\nsuite: s\nevalsets: [s.yaml]\nendpoint: {kind: python, callable: "evalgate.demo:answer"}\n',
+    )
+    project.write(
+        "s.yaml",
+        "name: s\nscorers: [contains]\ncases: [{id: a, category: c, input: Hello?, expected: x}]\n",
+    )
+    project.evalgate("run")
+    said = project.evalgate("run", "--write", "junit=j.xml")
+    assert said.out.startswith("INCONCLUSIVE")
+    assert 'errors="0"' in (project.folder / "j.xml").read_text()
+
+
+def test_an_empty_baseline_is_no_choice(project: Project) -> None:
+    """A variable that is not set in CI must not silently mean the nearest run."""
+    build(project, categories=GOOD)
+    said = project.evalgate("run", "--baseline", ",")
+    assert (said.code, said.out) == (2, "") and "--baseline" in said.err
+
+
+def test_github_actions_without_an_event_is_somewhere_else(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that only inherits GITHUB_ACTIONS runs as it would anywhere."""
+    build(project, categories=GOOD)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.delenv("GITHUB_EVENT_NAME", raising=False)
+    assert project.evalgate("run").code == 0
+
+
+def test_what_was_run_stays_out_of_git(project: Project) -> None:
+    """The history holds inputs and outputs; `git add -A` must not publish them."""
+    build(project, categories=GOOD)
+    project.evalgate("run")
+    assert "*" in (project.folder / ".evalgate" / ".gitignore").read_text().splitlines()
