@@ -565,12 +565,18 @@ class Course:
     metric: str
     values: tuple[float, ...]
     """One a run that tells it; at least one."""
-    change: float
-    """Mean of the last third less mean of the first third; 0 for fewer than two values."""
+    early: float
+    """Mean of the first third of the values."""
+    late: float
+    """Mean of the last third."""
     p_worse: float | None
     """Chance of a course this steadily worse if order meant nothing; None for fewer than four values."""
     is_moving: bool
     """Steadily worse by more than chance explains, over all courses of the suite together."""
+
+    @property
+    def change(self) -> float:
+        return self.late - self.early
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -584,6 +590,8 @@ class SuiteTrend:
     last: datetime
     versions: int
     """Different versions among them."""
+    last_verdict: str | None
+    """What the gate said of the last of them; None: it was not asked."""
     courses: tuple[Course, ...]
     """`"*"` first, then by category; score before latency and cost."""
     baseline_id: str | None

@@ -33,7 +33,7 @@ class RunSettings:
     budget_usd: Positive | None = None
     """What all calls may cost together; null: no bound."""
     cache: bool = True
-    """Whether the answer to exactly the same request is reused, where that is safe."""
+    """Accepted; answers are not reused yet, every run makes its calls."""
 
 
 @dataclass(frozen=True, kw_only=True)

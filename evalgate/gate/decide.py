@@ -290,9 +290,9 @@ def _is_of_category(finding: Finding) -> bool:
 
 
 def _weight(finding: Finding) -> tuple[float, float, str, str]:
-    """The surest first, then the largest drop."""
+    """The largest drop first, then the surest."""
     surest = finding.p_adjusted if finding.p_adjusted is not None else 1.0
-    return surest, finding.delta or 0.0, finding.category, finding.rule
+    return finding.delta or 0.0, surest, finding.category, finding.rule
 
 
 def _without_baseline(sides: Sides, baseline: Baseline, rules: Rules, quality: Sequence[Finding]) -> str | None:

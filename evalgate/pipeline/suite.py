@@ -131,8 +131,10 @@ def _run_and_judge(
             # A run that stopped early was recorded as it was, and stays so: what has become of it is another run.
             run = replace(run, id=new_run_id())
         history.write_run(run)
-        judged = judge(run, rules, history=history, place=place, pinned=options.baseline, now=now)
-        judged = _named(judged, options)
+        if options.gated:
+            judged = judge(run, rules, history=history, place=place, pinned=options.baseline, now=now)
+        else:
+            judged = _recorded(run, rules, now)
         history.write_verdict(run.id, judged.verdict, decided=now)
     except StoreError as error:
         nothing = Missing(reason="the history could not be used")
@@ -144,10 +146,13 @@ def _run_and_judge(
     return Done(judged=judged, store=history.place)
 
 
-def _named(judged: Judged, options: RunOptions) -> Judged:
-    if options.gated or judged.verdict.exit_code != 0:
-        return judged
-    return replace(judged, verdict=replace(judged.verdict, reason="recorded without judging it (--no-gate)"))
+def _recorded(run: Run, rules: Rules, now: datetime) -> Judged:
+    """A run that is not compared with anything: the start of a new baseline, say."""
+    why = "recorded without judging it (--no-gate)"
+    verdict = gate.decide(run, Missing(reason=why), rules, now=now)
+    if verdict.exit_code == 0:
+        verdict = replace(verdict, reason=why)
+    return Judged(verdict=verdict, run=run, baseline_runs=())
 
 
 def _check_baseline(history: History, refs: tuple[str, ...]) -> None:

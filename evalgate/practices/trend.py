@@ -38,6 +38,7 @@ def suite_trend(
         first=complete[0].created,
         last=complete[-1].created,
         versions=len({row.version for row in complete}),
+        last_verdict=complete[-1].verdict,
         courses=_courses(complete, summaries),
         baseline_id=newest.id if newest else None,
         baseline_age_s=(now - newest.created).total_seconds() if newest else None,
@@ -70,7 +71,8 @@ def _courses(complete: Sequence[RunRow], summaries: Iterable[SummaryRow]) -> tup
             category=category,
             metric=metric,
             values=tuple(values),
-            change=statistics.change(values),
+            early=statistics.ends(values)[0],
+            late=statistics.ends(values)[1],
             p_worse=chance,
             is_moving=is_moving,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -353,9 +353,23 @@ def _flips(verdict: Verdict, candidate: Run, baseline_runs: Sequence[Run]) -> tu
         change = abs((flip.after or 0.0) - (flip.before or 0.0))
         return flip.kind != "regressed", guilty.isdisjoint(flip.categories), -change, natural(flip.case_id)
 
-    return tuple(
-        sorted(make_flips(verdict.cases.regressed, verdict.cases.improved, candidate, baseline_runs), key=telling)
+    flips = make_flips(verdict.cases.regressed, verdict.cases.improved, candidate, baseline_runs)
+    return tuple(_in_turns(sorted(flips, key=telling), guilty))
+
+
+def _in_turns(flips: Sequence[Flip], guilty: Collection[str]) -> list[Flip]:
+    """The flips with their categories taking turns: the first few shown are of every category that failed."""
+    met: Counter[tuple[str, str]] = Counter()
+    ranks = []
+    for flip in flips:
+        blamed = next((name for name in flip.categories if name in guilty), "".join(flip.categories[:1]))
+        ranks.append(met[flip.kind, blamed])
+        met[flip.kind, blamed] += 1
+    order = sorted(
+        range(len(flips)),
+        key=lambda i: (flips[i].kind != "regressed", not set(flips[i].categories) & set(guilty), ranks[i], i),
     )
+    return [flips[index] for index in order]
 
 
 def failed_cases(candidate: Run) -> tuple[FailedCase, ...]:

@@ -38,8 +38,8 @@ def points(delta: float | None) -> str:
 
 
 def interval(ci: tuple[float, float] | None) -> str:
-    """An interval of a difference in points: `−13.0 to −3.4`."""
-    return UNKNOWN if ci is None else f"{points(ci[0])} to {points(ci[1])}"
+    """An interval of a difference in points: `−13.0 to −3.4`. One without width says nothing: no two cases differed."""
+    return UNKNOWN if ci is None or ci[0] == ci[1] else f"{points(ci[0])} to {points(ci[1])}"
 
 
 def money(usd: float | None) -> str:

@@ -32,6 +32,8 @@ def render(
         parts.append(Sentence(text="No complete run was recorded in this time: nothing is known, good or bad."))
     for trend in trends:
         parts += _parts(trend)
+    if trends:
+        parts.append(Sentence(text="Early and late are the means over the first and the last third of the runs."))
     return as_markdown(parts) if format == "markdown" else as_text(parts, pen or Pen())
 
 
@@ -45,13 +47,15 @@ def _parts(trend: SuiteTrend) -> list[Part]:
             f"{trend.first:%Y-%m-%d} to {trend.last:%Y-%m-%d}. {_baseline(trend)}"
         ),
     ]
+    if trend.last_verdict is not None and trend.last_verdict != "pass":
+        parts.insert(2, Sentence(text=f"The latest run's verdict was {trend.last_verdict.replace('_', ' ')}."))
     scores = [course for course in trend.courses if course.metric == "score"]
     others = [course for course in trend.courses if course.metric != "score"]
     if scores:
-        headers = ("category", "course", "first", "latest", "change", "")
+        headers = ("category", "course", "early", "late", "change", "moving")
         parts.append(Grid(headers=headers, rows=tuple(_score_row(course) for course in scores)))
     if others:
-        headers = ("metric", "course", "first", "latest", "change", "")
+        headers = ("metric", "course", "early", "late", "change", "moving")
         parts.append(Grid(headers=headers, rows=tuple(_metric_row(course) for course in others)))
     return parts
 
@@ -84,8 +88,8 @@ def _score_row(course: Course) -> tuple[str, ...]:
     return (
         "all cases" if course.category == EVERY_CASE else course.category,
         sparkline(course.values, low=0.0, high=1.0),
-        percent(course.values[0]),
-        percent(course.values[-1]),
+        percent(course.early),
+        percent(course.late),
         points(course.change),
         "down" if course.is_moving else "",
     )
@@ -96,8 +100,8 @@ def _metric_row(course: Course) -> tuple[str, ...]:
     return (
         metric_name(course.metric),
         sparkline(course.values),
-        measure(course.metric, course.values[0]),
-        measure(course.metric, course.values[-1]),
+        measure(course.metric, course.early),
+        measure(course.metric, course.late),
         f"+{change}" if course.change > 0 else change,
         "up" if course.is_moving else "",
     )
@@ -125,6 +129,7 @@ def _suite(trend: SuiteTrend) -> dict[str, Json]:
         "suite": trend.suite,
         "runs": trend.runs,
         "versions": trend.versions,
+        "last_verdict": trend.last_verdict,
         "first": _moment(trend.first),
         "last": _moment(trend.last),
         "baseline": trend.baseline_id,
@@ -135,6 +140,8 @@ def _suite(trend: SuiteTrend) -> dict[str, Json]:
                 "category": course.category,
                 "metric": course.metric,
                 "values": [round(value, 6) for value in course.values],
+                "early": round(course.early, 6),
+                "late": round(course.late, 6),
                 "change": round(course.change, 6),
                 "p_worse": None if course.p_worse is None else round(course.p_worse, 6),
                 "moving": course.is_moving,

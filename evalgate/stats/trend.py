@@ -33,12 +33,10 @@ def falling_p(values: Sequence[float]) -> float | None:
     return sf((-score - 1) / math.sqrt(variance)) if score < 0 else 1.0
 
 
-def change(values: Sequence[float]) -> float:
-    """Mean of the last third of the values less the mean of the first third; 0.0 for fewer than two."""
-    if len(values) < 2:
-        return 0.0
+def ends(values: Sequence[float]) -> tuple[float, float]:
+    """Mean of the first third of the values, and of the last; of at least one value."""
     size = max(1, len(values) // 3)
-    return math.fsum(values[-size:]) / size - math.fsum(values[:size]) / size
+    return math.fsum(values[:size]) / size, math.fsum(values[-size:]) / size
 
 
 def holm(p_values: Sequence[float | None], level: float) -> list[bool]:

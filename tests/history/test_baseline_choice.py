@@ -185,10 +185,7 @@ def test_locally_a_blessed_run_counts(history: History, line: tuple[Repository, 
     repository, commits = line
     record(history, "failed", commit=commits[3], exit_code=1, name="fail")
     found = reason(chosen(history, candidate(commit=commits[4]), repository))
-    assert (
-        "none of which exited 0 or was blessed; if the newest may serve, name it: --baseline failed"
-        in found
-    )
+    assert "none of which exited 0 or was blessed; if the newest may serve, name it: --baseline failed" in found
     history.write_blessing("failed", reason="accepted", author="ann", created=NOON)
     found_now = chosen(history, candidate(commit=commits[4]), repository)
     assert isinstance(found_now, Nearest)

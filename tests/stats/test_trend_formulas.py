@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
 
-from evalgate.stats.trend import change, falling_p, holm
+from evalgate.stats.trend import ends, falling_p, holm
 
 
 def exact_p(values: tuple[float, ...]) -> float:
@@ -64,8 +64,8 @@ def test_a_flat_series_does_not_fall() -> None:
 
 def test_change_compares_the_last_third_with_the_first() -> None:
     """Means of two values each."""
-    assert change([1, 1, 5, 5, 3, 3]) == pytest.approx(2.0)
-    assert change([0.7]) == 0.0
+    assert ends([1, 1, 5, 5, 3, 3]) == (1.0, 3.0)
+    assert ends([0.7]) == (0.7, 0.7)
 
 
 @pytest.mark.parametrize("ps", [[0.04], [0.01, 0.04, 0.03], [0.9, 0.001, 0.02, 0.017], [0.2, 0.3], [0.0, 0.05]])
