@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from kit import Project, answers, build
 
+import evalgate
 from evalgate.report.machine import verdict_schema
 
 GOOD = {"facts": 20, "numbers": 20}
@@ -317,3 +318,13 @@ def test_what_was_run_stays_out_of_git(project: Project) -> None:
     build(project, categories=GOOD)
     project.evalgate("run")
     assert "*" in (project.folder / ".evalgate" / ".gitignore").read_text().splitlines()
+
+
+def test_python_runs_the_same_way(project: Project) -> None:
+    """`evalgate.run` gives the verdict, prints nothing, and the history can be opened and read."""
+    build(project, categories=GOOD)
+    project.capture.readouterr()
+    verdict = evalgate.run("evalgate.yaml")
+    assert (verdict.verdict.value, project.capture.readouterr().out) == ("no_baseline", "")
+    with evalgate.open_history("sqlite:///.evalgate/history.db") as history:
+        assert len(history.read_run("latest").results) == 40
