@@ -67,12 +67,6 @@ def make_server(port: int = 0, *, host: str = "127.0.0.1", params: Mapping[str, 
     return DemoServer((host, port), params or {})
 
 
-def serve(port: int, *, host: str = "127.0.0.1", params: Mapping[str, Any] | None = None) -> None:
-    """Serves until interrupted (KeyboardInterrupt passes through). See `make_server`."""
-    with make_server(port, host=host, params=params) as server:
-        server.serve_forever()
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True

@@ -111,9 +111,6 @@ class OpenAI(Settings):
             "contexts": self.contexts,
         }
 
-    def reuses_answers(self) -> bool:
-        return True
-
     @asynccontextmanager
     async def open(self, opening: Opening) -> AsyncIterator[Endpoint]:
         secrets = self.secrets(opening.environ)

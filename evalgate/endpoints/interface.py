@@ -68,10 +68,6 @@ class Settings:
         identity: dict[str, Json] = {"kind": self.kind, "params": dict(self.params)}
         return identity | {"version": self.version} if self.version else identity
 
-    def reuses_answers(self) -> bool:
-        """Whether the same request may be answered from an earlier run."""
-        return self.version is not None
-
     def open(self, opening: Opening) -> AbstractAsyncContextManager[Endpoint]:
         """The endpoint, ready to be called. Raises InputError for what only opening can find."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it is opened")

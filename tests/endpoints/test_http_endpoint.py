@@ -173,4 +173,3 @@ def test_the_identity_holds_no_secret_and_changes_with_the_request() -> None:
     assert rotated.identity(Path()) == identity
     moved = Http(url="http://h/ask", headers=headers | {"X-Index": "2026-12"}, body=body, output="a")
     assert moved.identity(Path()) != identity
-    assert not plain.reuses_answers()
