@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from evalgate.cli import console
-from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, StoreOption
+from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, StoreOption, WriteOption
 
 
 def compare(
@@ -17,6 +17,7 @@ def compare(
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
     output: OutputOption = None,
+    write: WriteOption = None,
 ) -> int:
     """Two runs side by side: categories, and what flipped with both answers. Decides nothing."""
     import os
@@ -27,5 +28,6 @@ def compare(
 
     with open_history(store or default_store(config, os.environ), create=False) as history:
         before, after = history.read_run(a), history.read_run(b)
-    console.put(sides.compare(before, after, format=format.value, pen=console.pen(sys.stdout)), output)
+    pen = console.pen(sys.stdout)
+    console.deliver_page(lambda kind: sides.compare(before, after, format=kind, pen=pen), format, output, write)
     return 0

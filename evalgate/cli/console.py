@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from evalgate.cli.options import Format, Target
+from evalgate.cli.options import Format, Target, check_places, targets
 from evalgate.errors import Fault, InputError
 
 if TYPE_CHECKING:
     from evalgate.records import Run
     from evalgate.report.model import Report
+    from evalgate.report.pages import Format as PageFormat
     from evalgate.report.pen import Pen
 
 
@@ -76,6 +77,23 @@ def deliver(report: Report, run: Run, format: Format, output: Path | None, also:
     put(render(report, run, format.value, sys.stdout), output)
     if output is not None or format is not Format.TEXT:
         say(f"{report.verdict.verdict.value}: {report.verdict.reason}")
+
+
+def deliver_page(
+    draw: Callable[[PageFormat], str], format: Format, output: Path | None, written: Sequence[str] | None
+) -> None:
+    """Prints a page or writes it to a file, and writes it in the other formats that were asked for.
+
+    draw: the page by format (text, json, markdown). Raises InputError for a format that the page does not have.
+    """
+    also = targets(written)
+    check_places([output, *(item.file for item in also)])
+    kinds: Mapping[str, PageFormat] = {"json": "json", "markdown": "markdown"}
+    if any(item.format not in kinds for item in also):
+        raise InputError(Fault(where="--write", what="this command has no junit", hint="Write json or markdown."))
+    for item in also:
+        write(item.file, draw(kinds[item.format]))
+    put(draw(format.value), output)
 
 
 def show(report: Report, run: Run) -> None:

@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from evalgate.cli import console
-from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, StoreOption, since_option
+from evalgate.cli.options import (
+    ConfigOption,
+    Format,
+    FormatOption,
+    OutputOption,
+    StoreOption,
+    WriteOption,
+    since_option,
+)
 
 
 def history(
@@ -18,6 +26,7 @@ def history(
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
     output: OutputOption = None,
+    write: WriteOption = None,
 ) -> int:
     """What ran, when, on which commit, with which verdict; newest first."""
     import os
@@ -30,5 +39,6 @@ def history(
     start = since_option(since, datetime.now(UTC))
     with open_history(store or default_store(config, os.environ), create=False) as found:
         rows = found.list_runs(suite=suite, since=start, limit=limit)
-    console.put(sides.history(rows, format=format.value, pen=console.pen(sys.stdout)), output)
+    pen = console.pen(sys.stdout)
+    console.deliver_page(lambda kind: sides.history(rows, format=kind, pen=pen), format, output, write)
     return 0

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from evalgate.cli import console
-from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, StoreOption
+from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, StoreOption, WriteOption
 
 
 def show(
@@ -16,6 +16,7 @@ def show(
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
     output: OutputOption = None,
+    write: WriteOption = None,
 ) -> int:
     """One run: what it was, its categories, what has no score and why, its lowest cases."""
     import os
@@ -26,5 +27,6 @@ def show(
 
     with open_history(store or default_store(config, os.environ), create=False) as history:
         found = history.read_run(run)
-    console.put(sides.show(found, format=format.value, pen=console.pen(sys.stdout)), output)
+    pen = console.pen(sys.stdout)
+    console.deliver_page(lambda kind: sides.show(found, format=kind, pen=pen), format, output, write)
     return 0

@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from evalgate.cli import console
-from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, StoreOption, since_option
+from evalgate.cli.options import (
+    ConfigOption,
+    Format,
+    FormatOption,
+    OutputOption,
+    StoreOption,
+    WriteOption,
+    since_option,
+)
 
 
 def trend(
@@ -18,6 +26,7 @@ def trend(
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
     output: OutputOption = None,
+    write: WriteOption = None,
 ) -> int:
     """The weekly report: the course of every category, what is moving down, latency, cost, age of the baseline."""
     import os
@@ -31,6 +40,8 @@ def trend(
     now = datetime.now(UTC)
     start = since_option(since, now)
     found = trends(store or default_store(config, os.environ), suites=suite or (), branch=branch, since=start, now=now)
-    text = drawing.render(found, since=start, now=now, format=format.value, pen=console.pen(sys.stdout))
-    console.put(text, output)
+    pen = console.pen(sys.stdout)
+    console.deliver_page(
+        lambda kind: drawing.render(found, since=start, now=now, format=kind, pen=pen), format, output, write
+    )
     return 0

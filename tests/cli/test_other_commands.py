@@ -80,7 +80,9 @@ def test_compare_show_and_history_read_what_was_kept(project: Project) -> None:
     a, b = project.evalgate("import", first, second, "--suite", "s").out.split()
     compared = project.evalgate("compare", a, b)
     assert compared.code == 0 and "yes" in compared.out and "no" in compared.out
-    assert "alpha" in project.evalgate("show", b).out
+    assert "alpha" in project.evalgate("show", b, "--write", "json=show.json", "--write", "markdown=show.md").out
+    assert json.loads((project.folder / "show.json").read_text())["id"] == b
+    assert project.evalgate("show", b, "--write", "junit=x.xml").code == 2
     runs = project.evalgate("history", "--format", "json", "--since", "1d").json["runs"]
     assert [run["id"] for run in runs] == [b, a]
     assert project.evalgate("history", "--since", "soon").code == 2
