@@ -195,7 +195,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on_where_it_was(project: Project) -> None
     build(project, categories={"facts": 60})
     app = project.folder / "app.py"
     slow = "\nimport time\nplain = answer\ndef answer(request):\n    with open('calls', 'a') as log: log.write('x')\n"
-    app.write_text(app.read_text() + slow + "    time.sleep(0.05)\n    return plain(request)\n")
+    app.write_text(app.read_text() + slow + "    time.sleep(0.3)\n    return plain(request)\n")
     child = subprocess.Popen(
         [sys.executable, "-c", "from evalgate.cli import main; main()", "run"],
         stdout=subprocess.PIPE,
@@ -204,7 +204,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on_where_it_was(project: Project) -> None
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
     calls = project.folder / "calls"
-    while child.poll() is None and (not calls.exists() or calls.stat().st_size < 10):
+    while child.poll() is None and (not calls.exists() or calls.stat().st_size < 5):
         time.sleep(0.01)
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=30)
