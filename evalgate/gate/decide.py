@@ -264,7 +264,7 @@ def _not_comparable(sides: Sides, rules: Rules) -> str | None:
 
 
 def _failure(quality: Sequence[Finding], sides: Sides) -> str | None:
-    """What breached or vanished: the surest of the categories, else the suite, and the names of the others."""
+    """What breached or vanished: the category that fell most, else the suite, and the names of the others."""
     breaches = [finding for finding in quality if finding.status is Status.BREACH]
     gone = [finding for finding in quality if finding.status is Status.MISSING and finding.category in sides.vanished]
     if not breaches and not gone:
@@ -386,10 +386,9 @@ def _notes(sides: Sides, rules: Rules) -> list[str]:
             "and it never becomes a baseline."
         )
     critical = sorted(name for name in rules.categories if rules.categories[name].critical)
-    if critical or rules.each_category.critical or rules.overall.critical:
+    if critical:
         notes.append(
-            f"`critical` is not yet enforced ({sentences.several(critical) or 'every category'}): "
-            "its floor is judged like any other."
+            f"`critical` is not yet enforced ({sentences.several(critical)}): its floor is judged like any other."
         )
     cases = [ref.id for ref in sides.refs.values() if ref.critical]
     if cases:

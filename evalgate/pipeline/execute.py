@@ -92,10 +92,11 @@ def open_journal(suite: Suite, version: Version, created: datetime, resume: str 
     keep_out_of_git(folder.parent)
     if resume is None:
         return Journal.create(folder / f"{header.run_id}.jsonl", header), header
-    found = [item for item in Journal.find(folder, header.suite) if item.header.run_id.startswith(resume)]
+    unfinished = Journal.find(folder, header.suite)
+    found = [item for item in unfinished if item.header.run_id.startswith(resume)]
     if not found:
-        unfinished = [item.header.run_id for item in Journal.find(folder, header.suite)]
-        hint = f"Unfinished runs: {', '.join(unfinished)}." if unfinished else "Start a new run without --resume."
+        names = ", ".join(item.header.run_id for item in unfinished)
+        hint = f"Unfinished runs: {names}." if unfinished else "Start a new run without --resume."
         what = f"no unfinished run {resume!r}" if resume else f"no unfinished run of suite {header.suite!r}"
         raise InputError(Fault(where="--resume", what=f"{what} in {folder}", hint=hint))
     journal, _ = Journal.resume(found[0].path, header)

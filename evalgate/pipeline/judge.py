@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from evalgate import gate
 from evalgate.gate import Rules
+from evalgate.github import event
 from evalgate.github.event import Situation
 from evalgate.history import baseline as baselines
 from evalgate.history.git import Repository
-from evalgate.records import Baseline, Missing, Run, Verdict
+from evalgate.records import Baseline, Missing, Run, Verdict, VerdictName
 from evalgate.report import model
 
 if TYPE_CHECKING:
@@ -58,8 +59,6 @@ class Place:
     @staticmethod
     def of(folder: Path, environ: Mapping[str, str]) -> Place:
         """The place of a configuration's folder. Raises InputError for a garbled GitHub event."""
-        from evalgate.github import event
-
         repository = Repository(folder)
         is_one = repository.head() is not None
         # A container that is told of GitHub Actions but of no event is somewhere else.
@@ -123,7 +122,5 @@ def judge(
 
 def unrecorded(judged: Judged, why: str) -> Judged:
     """The same run where its results could not be stored: an error, whatever the results say."""
-    from evalgate.records import VerdictName
-
     verdict = replace(judged.verdict, verdict=VerdictName.ERROR, exit_code=3, reason=why)
     return replace(judged, verdict=verdict)

@@ -45,7 +45,7 @@ class Suite:
     selected: tuple[Case, ...]
     """The cases to run; all of the eval set's where nothing was selected."""
     selection: str | None
-
+    """Which part that is; None: all of it."""
     secrets: Mapping[str, str]
     """Values that secret-looking variables have filled in, each with the name that may be shown instead."""
 
