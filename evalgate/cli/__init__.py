@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
+from evalgate.cli.options import NEWEST
 from evalgate.errors import EvalgateError, InputError
 
 app = typer.Typer(
@@ -73,9 +74,9 @@ def _spelled_out(arguments: Sequence[str]) -> list[str]:
     found: list[str] = []
     for argument in arguments:
         if found and found[-1] == "--resume" and argument.startswith("-"):
-            found.append("newest")
+            found.append(NEWEST)
         found.append(argument)
-    return [*found, "newest"] if found and found[-1] == "--resume" else found
+    return [*found, NEWEST] if found and found[-1] == "--resume" else found
 
 
 def _say(text: str) -> None:

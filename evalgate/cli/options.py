@@ -23,6 +23,9 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
 
 
+NEWEST = "newest"
+"""What a bare `--resume` stands for."""
+
 WRITABLE = ("json", "junit", "markdown")
 
 ConfigOption = Annotated[

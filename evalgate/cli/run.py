@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from evalgate.cli import console
 from evalgate.cli.options import (
+    NEWEST,
     BaselineOption,
     ConfigOption,
     Format,
@@ -26,8 +26,6 @@ from evalgate.records import VerdictName
 if TYPE_CHECKING:
     from evalgate.pipeline.suite import Done, RunOptions
     from evalgate.runner.progress import Progress
-
-NEWEST = "newest"
 
 
 def run(
@@ -81,7 +79,7 @@ def run(
 def _next_step(done: Done, options: RunOptions) -> str | None:
     """What to do now where the run itself knows better than the verdict; None: what the verdict asks for."""
     verdict, run = done.verdict, done.judged.run
-    again = shlex.join([*_command(options), "--resume", run.id])
+    again = options.again("--resume", run.id)
     if run.id and done.store is None:
         return f"Mend the history, then record what was run without repeating a call: {again}"
     if run.stopped is not None and run.stopped.startswith(("budget", "deadline")):
@@ -100,17 +98,9 @@ def _progress() -> Progress:
     return Bar(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
 
 
-def _command(options: RunOptions) -> list[str]:
-    """`evalgate run` on the same configuration and store."""
-    words = ["evalgate", "run"]
-    if str(options.config) != "evalgate.yaml":
-        words += ["--config", str(options.config)]
-    return words + (["--store", options.store] if options.store and "@" not in options.store else [])
-
-
 def _reproduce(options: RunOptions, run_id: str) -> list[str]:
     """The commands that do it again, and that decide it again from the history."""
-    words = _command(options)
+    words: list[str] = []
     for name in options.selection.categories:
         words += ["--category", name]
     for name in options.selection.tags:
@@ -119,5 +109,5 @@ def _reproduce(options: RunOptions, run_id: str) -> list[str]:
         words += ["--limit", str(options.selection.limit)]
     if options.epochs is not None:
         words += ["--epochs", str(options.epochs)]
-    commands = [shlex.join(words)]
+    commands = [options.again(*words)]
     return [*commands, f"evalgate gate {run_id}"] if run_id else commands

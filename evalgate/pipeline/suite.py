@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,15 @@ class RunOptions:
     baseline: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
+    def again(self, *more: str) -> str:
+        """`evalgate run` on the same configuration and store, for a shell; never with a store's password."""
+        words = ["evalgate", "run"]
+        if self.config != DEFAULT_CONFIG:
+            words += ["--config", str(self.config)]
+        if self.store and "@" not in self.store:
+            words += ["--store", self.store]
+        return shlex.join([*words, *more])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
@@ -62,8 +72,8 @@ class Done:
 def run_suite(options: RunOptions, *, progress: Progress | None = None, now: datetime | None = None) -> Done:
     """Runs a suite, records it, judges it.
 
-    Raises InputError before the first call, Interrupted after Ctrl-C, StoreError where the history cannot be used; a
-    history that fails only when the run is to be written gives the verdict `error`, and the journal keeps the run.
+    Raises InputError before the first call, Interrupted after Ctrl-C. A history or journal that cannot be used gives
+    the verdict `error`; where that shows only when the run is to be written, the journal keeps the run.
     """
     from evalgate.pipeline.execute import preflight
     from evalgate.runner.progress import Silent
@@ -81,16 +91,12 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     with contextlib.redirect_stdout(sys.stderr):
         preflight(suite, options.environ)
         try:
-            history = open_history(store)
+            with open_history(store) as history:
+                history.check_writable()
+                _check_baseline(history, options.baseline)
+                done = _run_and_judge(suite, rules, history, place, options, progress or Silent(), now)
         except StoreError as error:
             return _nothing(VerdictName.ERROR, str(error), rules, config.suite, now)
-        with history:
-            try:
-                history.check_writable()
-            except StoreError as error:
-                return _nothing(VerdictName.ERROR, str(error), rules, config.suite, now)
-            _check_baseline(history, options.baseline)
-            done = _run_and_judge(suite, rules, history, place, options, progress or Silent(), now)
     return replace(done, store=store if done.store else None, show_outputs=config.comment_outputs)
 
 
@@ -123,7 +129,7 @@ def _run_and_judge(
         finished = len(done.run.results)
         raise Interrupted(
             f"interrupted after {finished:,} of {len(suite.selected) * suite.config.run.epochs:,} results; they are "
-            f"kept. Go on with: evalgate run --resume {done.run.id}"
+            f"kept. Go on with: {options.again('--resume', done.run.id)}"
         )
     run = done.run
     try:
@@ -189,17 +195,21 @@ def gate_again(options: GateOptions, *, now: datetime | None = None) -> Done:
     defaults do. A run that was never judged before (an imported one) keeps this verdict in the history.
     """
     now = now or datetime.now(UTC)
-    store = options.store or default_store(options.config, options.environ)
+    config = _config(options.config, options.environ)
+    store = options.store or _store(config)
     try:
-        return _gate_again(store, options, now)
+        return _gate_again(store, config, options, now)
     except StoreError as error:
         return _nothing(VerdictName.ERROR, str(error), Rules(), None, now)
 
 
-def _gate_again(store: str, options: GateOptions, now: datetime) -> Done:
+def _gate_again(store: str, config: Config | None, options: GateOptions, now: datetime) -> Done:
     with open_history(store, create=False) as history:
-        run = history.read_run(options.run, suite=_own_suite(options) if options.run == "latest" else None)
-        rules = _rules_for(run, options)
+        # Of several suites in one store, the configuration's own is meant.
+        suite = config.suite if config is not None and options.run == "latest" else None
+        run = history.read_run(options.run, suite=suite)
+        is_meant = config is not None and (options.config is not None or config.suite == run.suite)
+        rules: Rules = config.rules if config is not None and is_meant else Rules()
         place = Place.of((options.config or DEFAULT_CONFIG).absolute().parent, options.environ)
         judged = judge(run, rules, history=history, place=place, pinned=options.baseline, now=now)
         if not history.verdicts(run.id):
@@ -207,31 +217,21 @@ def _gate_again(store: str, options: GateOptions, now: datetime) -> Done:
     return Done(judged=judged, store=store)
 
 
-def _rules_for(run: Run, options: GateOptions) -> Rules:
-    config = _config(options)
-    if config is None or (options.config is None and config.suite != run.suite):
-        return Rules()
-    rules: Rules = config.rules
-    return rules
-
-
-def _own_suite(options: GateOptions) -> str | None:
-    """The suite whose latest run is meant: the configuration's, where there is one."""
-    config = _config(options)
-    return config.suite if config is not None else None
-
-
-def _config(options: GateOptions) -> Config | None:
-    if options.config is None and not DEFAULT_CONFIG.exists():
-        return None
-    return load_config(options.config or DEFAULT_CONFIG, options.environ, needs_endpoint=False)
-
-
-def default_store(config: Path | None, environ: Mapping[str, str]) -> str:
+def default_store(path: Path | None, environ: Mapping[str, str]) -> str:
     """The store that a configuration names; without one, `.evalgate/history.db` in the current directory.
 
     The endpoint is left unread: one whose variables are not set must not keep anyone from reading the history.
     """
-    if config is None and not DEFAULT_CONFIG.exists():
+    return _store(_config(path, environ))
+
+
+def _config(path: Path | None, environ: Mapping[str, str]) -> Config | None:
+    if path is None and not DEFAULT_CONFIG.exists():
+        return None
+    return load_config(path or DEFAULT_CONFIG, environ, needs_endpoint=False)
+
+
+def _store(config: Config | None) -> str:
+    if config is None:
         return f"sqlite:///{(Path.cwd() / '.evalgate' / 'history.db').as_posix()}"
-    return load_config(config or DEFAULT_CONFIG, environ, needs_endpoint=False).history_store
+    return config.history_store

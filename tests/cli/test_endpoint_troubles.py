@@ -217,3 +217,13 @@ def test_ctrl_c_leaves_a_run_that_goes_on_where_it_was(project: Project) -> None
     with sqlite3.connect(project.folder / ".evalgate" / "history.db") as history:
         assert history.execute("SELECT COUNT(*) FROM results").fetchone() == (60,)
     history.close()
+
+
+def test_a_journal_that_cannot_be_written_gives_a_verdict_too(project: Project) -> None:
+    """Exit 3 never goes without one."""
+    build(project, categories={"facts": 5})
+    project.write(".evalgate", "a file stands where the folder belongs")
+    store = "sqlite:///" + (project.folder / "elsewhere.db").as_posix()
+    result = project.evalgate("run", "--store", store, "--format", "json")
+    assert (result.code, result.json["verdict"]) == (3, "error")
+    assert ".evalgate" in result.json["reason"]
