@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -277,6 +277,34 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One step of an escalated run: who was repeated how far."""
+
+    epochs: int
+    """Repeats that each case of these categories has after this step, earlier ones included."""
+    categories: tuple[str, ...]
+    """Sorted; `("*",)`: every case."""
+    is_last: bool = False
+    """Whether the limits on repeats allowed no further step: then this look spends what is left of the error budget."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confirmation:
+    """Fresh calls of both sides at the same time, on what would have blocked: only they decide whether it does."""
+
+    categories: tuple[str, ...]
+    """What was doubted, sorted; `"*"` is the suite."""
+    epochs: int
+    """Fresh repeats of each case and side."""
+    after: tuple[Result, ...]
+    """The candidate's, sorted by case and epoch; epochs from 1."""
+    before: tuple[Result, ...] = ()
+    """The baseline's own requests, asked again in between; (): they could not be."""
+    how: str = ""
+    """How the baseline was asked again, or why it was not, in a sentence without a full stop."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """Everything about one execution. Immutable once written."""
 
@@ -301,6 +329,12 @@ class Run:
     """Why the run ended before its plan did; None: it did not."""
     origin: Literal["run", "import"] = "run"
     usage: Usage = Usage()
+    steps: tuple[Step, ...] = ()
+    """How the repeats were decided while it ran; (): all cases had the same number, fixed beforehand."""
+    against: tuple[str, ...] = ()
+    """Ids of the baseline's runs with which the steps were decided, sorted."""
+    confirmation: Confirmation | None = None
+    """What was called anew before a block; None: nothing was."""
     metadata: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -361,6 +395,8 @@ class Pinned:
 
     runs: tuple[Run, ...]
     why: str
+    detectable: Mapping[str, float] = field(default_factory=dict)
+    """Drop by category that would be seen four times out of five, worked out when the first of them was recorded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -371,6 +407,8 @@ class Nearest:
     why: str
     behind: int | None
     """How many commits the first of them lies behind; None where there is no repository to ask."""
+    detectable: Mapping[str, float] = field(default_factory=dict)
+    """Drop by category that would be seen four times out of five, worked out when the first of them was recorded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -381,6 +419,68 @@ class Missing:
 
 
 Baseline: TypeAlias = Pinned | Nearest | Missing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiver:
+    """A drop that somebody accepted on purpose, up to a level that it cannot move."""
+
+    category: str
+    """`"*"`: the suite as a whole."""
+    before: float
+    """The score from which it falls, as written under `from`; with `drop` it fixes the level that is accepted."""
+    drop: float
+    """How far it may fall from there, in score units."""
+    owner: str
+    reason: str
+    expires: date
+    """The last day on which it holds, UTC."""
+    source: Source | None = None
+
+    @property
+    def least(self) -> float:
+        """The lowest score that it covers."""
+        return self.before - self.drop
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quarantined:
+    """A case that is run and shown but not judged, because somebody found it too unsteady."""
+
+    case_id: str
+    owner: str
+    reason: str
+    expires: date
+    """The last day on which it holds, UTC."""
+    judged_on: tuple[str, ...]
+    """Ids of the runs in which it was found unsteady. They must not be the baseline's: choosing cases by the very
+    runs that they are compared with makes nearly every unchanged pull request fail."""
+    source: Source | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exceptions:
+    """What a reviewed file takes out of the gate's reach for a while."""
+
+    waivers: tuple[Waiver, ...] = ()
+    quarantine: tuple[Quarantined, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriftEvent:
+    """The baseline's own requests fared worse when they were asked again: what surrounds the system has moved."""
+
+    run_id: str
+    """The run during whose confirmation it was seen."""
+    created: datetime
+    """UTC."""
+    category: str
+    before: float
+    """Mean score in the history, over the cases that were asked again."""
+    after: float
+    """Mean score of the same requests now."""
+    p: float
+    sentence: str
 
 
 class Status(StrEnum):
@@ -431,7 +531,10 @@ class Finding:
     p_adjusted: float | None = None
     """A breach requires `p_adjusted <= alpha`."""
     detectable: float | None = None
+    """The drop that this gate would see four times out of five; None: not worked out, or none would be."""
     limit: float | None = None
+    against: Literal["baseline", "anchor"] = "baseline"
+    """What a drop is measured from: the baseline, or the anchor that does not move with it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -494,6 +597,8 @@ class Verdict:
     alpha: float = 0.05
     notes: tuple[str, ...] = ()
     """What a reader has to know beside the reason, one sentence each."""
+    drift: tuple[DriftEvent, ...] = ()
+    """Where the baseline's own requests were found to fare worse."""
 
     def to_dict(self) -> dict[str, Json]:
         """The verdict as JSON: fixed key order, sorted lists, numbers rounded to 6 digits."""
@@ -619,6 +724,7 @@ def _finding(finding: Finding) -> dict[str, Json]:
         "detectable": _rounded(finding.detectable),
         "limit": _rounded(finding.limit),
         "sentence": finding.sentence,
+        **({"against": finding.against} if finding.against != "baseline" else {}),
     }
 
 

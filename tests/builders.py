@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from evalgate.records import Case, CaseRef, Failed, Output, Result, Run, Score, Scored, Stage, Version
+from evalgate.records import Case, CaseRef, DriftEvent, Failed, Output, Result, Run, Score, Scored, Stage, Version
 
 NOON = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
@@ -27,6 +27,11 @@ def make_scored(case_id: str, score: float = 1.0, epoch: int = 1, **changes: Any
 
 def make_failed(case_id: str, cause: str = "the endpoint answered 500", epoch: int = 1, **changes: Any) -> Failed:
     return Failed(case_id=case_id, epoch=epoch, stage=changes.pop("stage", Stage.ENDPOINT), cause=cause, **changes)
+
+
+def make_drift(run_id: str = "run-1", **changes: Any) -> DriftEvent:
+    values = {"created": NOON, "category": "facts", "before": 0.9, "after": 0.7, "p": 0.01, "sentence": "facts drifted"}
+    return DriftEvent(run_id=run_id, **{**values, **changes})
 
 
 def make_run(

@@ -1,4 +1,5 @@
-"""Which runs a candidate is compared with, and why those: `choose` for everybody, `pinned` for who names them.
+"""Which runs a candidate is compared with, and why those: `choose` for everybody, `pinned` for who names them,
+`anchored` for the blessed run that stays where it is.
 
 Reads light rows first, whole runs only of what is chosen. Must not know the gate; git is passed in.
 """
@@ -6,12 +7,11 @@ Reads light rows first, whole runs only of what is chosen. Must not know the gat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from evalgate.history.listing import CaseMark
+from evalgate.history.listing import BLESSED, Blessing, CaseMark
 from evalgate.records import Baseline, CaseRef, Missing, Nearest, Pinned, Run, RunRow, VerdictName, may_agree
 
 if TYPE_CHECKING:
@@ -26,6 +26,49 @@ FARTHEST_ANCESTOR = 2000
 
 NOT_EVALUATED = frozenset({VerdictName.ERROR.value, VerdictName.NOT_EVALUATED.value})
 """Last verdicts that say: this run measured nothing to compare with."""
+
+INCOMPARABLE = "shares no comparable case with this run"
+
+SHORTEST_PREFIX = 4
+"""Fewer characters of a run's id do not name it as anchor."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PassedOver:
+    """A run of the suite that is not compared with, and why not."""
+
+    row: RunRow
+    why: str
+    """What kept it out, without the run's id and a full stop."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """The choice of a baseline with what it was chosen from."""
+
+    baseline: Baseline
+    passed_over: tuple[PassedOver, ...]
+    """Every other run of the suite, newest first."""
+
+
+class _Sieve:
+    """Keeps what may serve, and remembers of every other run why it may not."""
+
+    def __init__(self) -> None:
+        self._why: dict[str, PassedOver] = {}
+
+    def keep(self, rows: Sequence[RunRow], why_not: Callable[[RunRow], str | None]) -> list[RunRow]:
+        """The rows of which nothing is said, in their order."""
+        return [row for row in rows if self.lets_pass(row, why_not(row))]
+
+    def lets_pass(self, row: RunRow, why_not: str | None) -> bool:
+        if why_not is not None:
+            self._why.setdefault(row.id, PassedOver(row=row, why=why_not))
+        return why_not is None
+
+    def passed_over(self, rows: Sequence[RunRow]) -> tuple[PassedOver, ...]:
+        """What was not kept of these rows, in their order."""
+        return tuple(self._why[row.id] for row in rows if row.id in self._why)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,17 +100,46 @@ def choose(
     Where no run shares a comparable case, the nearest is given all the same: that the two cannot be compared is for
     the gate to say. Where there is none at all: `Missing`, with the reason in words.
     """
+    return survey(history, candidate, git=git, start=start, in_ci=in_ci, pool=pool).baseline
+
+
+def survey(
+    history: History,
+    candidate: Run,
+    *,
+    git: Git | None,
+    start: str | None,
+    in_ci: bool,
+    pool: int = 10,
+) -> Survey:
+    """What `choose` gives, and of every other run of the suite why it is not part of it."""
     others = [row for row in history.list_runs(suite=candidate.suite) if row.id != candidate.id]
+    sieve = _Sieve()
+    baseline = _chosen(history, candidate, others, sieve, git, start, in_ci, pool)
+    chosen = set() if isinstance(baseline, Missing) else {run.id for run in baseline.runs}
+    return Survey(baseline=baseline, passed_over=sieve.passed_over([row for row in others if row.id not in chosen]))
+
+
+def _chosen(
+    history: History,
+    candidate: Run,
+    others: Sequence[RunRow],
+    sieve: _Sieve,
+    git: Git | None,
+    start: str | None,
+    in_ci: bool,
+    pool: int,
+) -> Baseline:
     suite = f'suite "{candidate.suite}" in {history.place}'
     if not others:
         return Missing(reason=f"no run of {suite} before this one: it is the first")
-    complete = [row for row in others if _why_incomplete(row) is None]
+    complete = sieve.keep(others, why_incomplete)
     if not complete:
         return Missing(reason=f"{_runs(len(others))} of {suite}, none complete ({_told(others)})")
-    found = _field(complete, candidate, git, start, in_ci)
+    found = _field(complete, candidate, sieve, git, start, in_ci)
     if isinstance(found, str):
         return Missing(reason=f"{_runs(len(complete), 'complete ')} of {suite}, {found}")
-    return _nearest(history, candidate, found, pool)
+    return _nearest(history, candidate, found, sieve, pool)
 
 
 def pinned(history: History, refs: Sequence[str], candidate: Run) -> Pinned:
@@ -79,13 +151,59 @@ def pinned(history: History, refs: Sequence[str], candidate: Run) -> Pinned:
     for ref in refs:
         run = history.read_run(ref, suite=candidate.suite if ref == "latest" else None)
         runs.setdefault(run.id, run)
-    return Pinned(runs=tuple(runs.values()), why="named: " + ", ".join(runs))
+    first = next(iter(runs), None)
+    detectable = {} if first is None else history.detectable(first)
+    return Pinned(runs=tuple(runs.values()), why="named: " + ", ".join(runs), detectable=detectable)
+
+
+def anchored(history: History, name: str, candidate: Run) -> Pinned | Missing:
+    """The blessed run of the candidate's suite that `gate.anchor` names; where there is none, why.
+
+    name: a blessing's name (the newest blessing of that name wins), `blessed` (the run that was blessed last), or a
+    blessed run's id or a unique prefix of it. Never the candidate itself: what is compared with itself never got worse.
+    """
+    given = sorted(history.blessings(suite=candidate.suite), key=lambda blessing: blessing.created)
+    others = [blessing for blessing in given if blessing.run_id != candidate.id]
+    found = _meant(others, name)
+    if isinstance(found, str):
+        itself = not isinstance(_meant(given, name), str)
+        return Missing(reason=f'the anchor "{name}" is this very run' if itself else found)
+    row = next(row for row in history.list_runs(suite=candidate.suite) if row.id == found.run_id)
+    unfit = why_incomplete(row)
+    if unfit is not None:
+        return Missing(reason=f'the anchor "{name}" is {row.id}, a run {unfit}: bless another')
+    by_name = f' as "{found.name}"' if found.name and found.name != name else ""
+    why = f'anchor "{name}": blessed{by_name} on {found.created:%Y-%m-%d} by {found.author}, "{found.reason}"'
+    return Pinned(runs=(history.read_run(row.id),), why=why, detectable=history.detectable(row.id))
+
+
+def _meant(blessings: Sequence[Blessing], name: str) -> Blessing | str:
+    """The blessing of this name, oldest first given; or why there is none."""
+    from difflib import get_close_matches
+
+    if not blessings:
+        how = "`evalgate baseline bless RUN --reason TEXT` blesses one"
+        return f'no run for the anchor "{name}": no other run of this suite is blessed. {how}'
+    named = [blessing for blessing in blessings if name in (blessing.name, BLESSED)]
+    exact = named or [blessing for blessing in blessings if blessing.run_id == name]
+    if exact:
+        return exact[-1]
+    begun = [blessing for blessing in blessings if blessing.run_id.startswith(name)]
+    meant = list(dict.fromkeys(blessing.run_id for blessing in begun))
+    if len(meant) == 1 and len(name) >= SHORTEST_PREFIX:
+        return begun[-1]
+    if meant:
+        return f'the anchor "{name}" may mean {_few(meant)}: give more of the id'
+    known = list(dict.fromkeys(name for b in reversed(blessings) for name in (b.name, b.run_id) if name))
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Blessed: {_few(known)}"
+    return f'no blessed run for the anchor "{name}". {hint}'
 
 
 # ---- which may serve --------------------------------------------------------------------------------------
 
 
-def _why_incomplete(row: RunRow) -> str | None:
+def why_incomplete(row: RunRow) -> str | None:
     """What keeps a run from serving anybody as baseline; None: nothing does."""
     if row.selection is not None:
         return "of a part of the eval set"
@@ -98,7 +216,9 @@ def _why_incomplete(row: RunRow) -> str | None:
     return None
 
 
-def _field(complete: Sequence[RunRow], candidate: Run, git: Git | None, start: str | None, in_ci: bool) -> _Field | str:
+def _field(
+    complete: Sequence[RunRow], candidate: Run, sieve: _Sieve, git: Git | None, start: str | None, in_ci: bool
+) -> _Field | str:
     """The runs that the place and the commit allow; or why there is none."""
     if git is not None and in_ci:
         begin = start or git.head()
@@ -106,24 +226,27 @@ def _field(complete: Sequence[RunRow], candidate: Run, git: Git | None, start: s
             # Without a base to begin at, the candidate's own commit is no ancestor: an earlier attempt at the very
             # change would hide what the change did.
             beyond = candidate.commit if start is None else None
-            return _first_parents(complete, git, begin, start or "HEAD", beyond)
-    earlier = [row for row in complete if row.created <= candidate.created]
+            return _first_parents(complete, sieve, git, begin, start or "HEAD", beyond)
+    earlier = sieve.keep(complete, lambda row: None if row.created <= candidate.created else "newer than this one")
     if not earlier:
         return f"all of them newer than this one; the newest is {complete[0].id}: name one with --baseline"
     if git is not None:
         named = start or candidate.commit
         begin = git.resolve(named) if named else None
         if begin is not None:
-            return _ancestors(earlier, git, begin)
-    return _newest(earlier)
+            return _ancestors(earlier, sieve, git, begin)
+    return _newest(earlier, sieve)
 
 
-def _first_parents(rows: Sequence[RunRow], git: Git, begin: str, name: str, beyond: str | None) -> _Field | str:
+def _first_parents(
+    rows: Sequence[RunRow], sieve: _Sieve, git: Git, begin: str, name: str, beyond: str | None
+) -> _Field | str:
     commits = git.first_parents(begin, FARTHEST_FIRST_PARENT)
+    place = {commit: number for number, commit in enumerate(commits) if commit != beyond}
+    on_line = sieve.keep(rows, lambda row: _why_elsewhere(row, place, name))
     if not commits:
         return f"but {name} is no commit of this repository{_shallow(git)}"
-    place = {commit: number for number, commit in enumerate(commits) if commit != beyond}
-    near = sorted((row for row in rows if row.commit in place), key=lambda row: place[str(row.commit)])
+    near = sorted(on_line, key=lambda row: place[str(row.commit)])
     if not near:
         return _none_on(rows, name, commits, git)
 
@@ -137,13 +260,13 @@ def _first_parents(rows: Sequence[RunRow], git: Git, begin: str, name: str, beyo
     )
 
 
-def _ancestors(rows: Sequence[RunRow], git: Git, begin: str) -> _Field | str:
+def _ancestors(rows: Sequence[RunRow], sieve: _Sieve, git: Git, begin: str) -> _Field | str:
     commits = git.ancestors(begin, FARTHEST_ANCESTOR)
     known = set(commits)
-    before = [row for row in rows if row.commit in known]
+    before = sieve.keep(rows, lambda row: _why_elsewhere(row, known, begin))
     if not before:
         return _none_on(rows, begin, commits, git)
-    passed = [row for row in before if _served(row)]
+    passed = sieve.keep(before, _why_unserving)
     if not passed:
         return f"{len(before)} of them on this commit or an ancestor, {_none_passed(before[0])}"
 
@@ -156,8 +279,8 @@ def _ancestors(rows: Sequence[RunRow], git: Git, begin: str) -> _Field | str:
     return _Field(rows=passed, behind=behind, why=why)
 
 
-def _newest(rows: Sequence[RunRow]) -> _Field | str:
-    passed = [row for row in rows if _served(row)]
+def _newest(rows: Sequence[RunRow], sieve: _Sieve) -> _Field | str:
+    passed = sieve.keep(rows, _why_unserving)
     if not passed:
         return _none_passed(rows[0])
     return _Field(
@@ -167,40 +290,56 @@ def _newest(rows: Sequence[RunRow]) -> _Field | str:
     )
 
 
-def _served(row: RunRow) -> bool:
-    return row.blessed or row.exit_code == 0
+def _why_elsewhere(row: RunRow, line: Container[str], name: str) -> str | None:
+    if row.commit is None:
+        return "carries no commit"
+    if row.commit in line:
+        return None
+    return f"on {_short(row.commit)}, none of the commits looked at from {_short(name)} back"
+
+
+def _why_unserving(row: RunRow) -> str | None:
+    if row.blessed or row.exit_code == 0:
+        return None
+    did = "never judged" if row.exit_code is None else f"exited {row.exit_code}"
+    return f"{did} and not blessed"
 
 
 # ---- which of them ----------------------------------------------------------------------------------------
 
 
-def _nearest(history: History, candidate: Run, found: _Field, pool: int) -> Nearest:
+def _nearest(history: History, candidate: Run, found: _Field, sieve: _Sieve, pool: int) -> Nearest:
     compares = _Comparable(history, candidate)
-    first = next((row for row in found.rows if compares(row)), None)
+    first = next((row for row in found.rows if sieve.lets_pass(row, compares.why_not(row))), None)
     if first is None:
         first = found.rows[0]
-        why = f"{found.why(first)}; it shares no comparable case with this run"
-        return Nearest(runs=(history.read_run(first.id),), why=why, behind=found.behind(first))
-    rest = sorted(
-        (row for row in found.rows if _precedes(row, first) and _is_same_version(row, first)),
-        key=lambda row: row.created,
-        reverse=True,
-    )
-    rows = [first, *islice(filter(compares, rest), max(pool - 1, 0))]
+        return _read(history, [first], found, f"; it {INCOMPARABLE}")
+    others = [row for row in found.rows if row.id != first.id]
+    rest = sieve.keep(others, lambda row: _why_apart(row, first))
+    rows = [first]
+    for row in sorted(rest, key=lambda row: row.created, reverse=True):
+        full = f"the baseline has its {_runs(pool)} without it" if len(rows) >= pool else None
+        if sieve.lets_pass(row, full or compares.why_not(row)):
+            rows.append(row)
     pooled = f", pooled with {_runs(len(rows) - 1, 'earlier ')} of the same version" if len(rows) > 1 else ""
+    return _read(history, rows, found, pooled)
+
+
+def _read(history: History, rows: Sequence[RunRow], found: _Field, remark: str) -> Nearest:
+    first = rows[0]
     return Nearest(
         runs=tuple(history.read_run(row.id) for row in rows),
-        why=f"{found.why(first)}{pooled}",
+        why=f"{found.why(first)}{remark}",
         behind=found.behind(first),
+        detectable=history.detectable(first.id),
     )
 
 
-def _precedes(row: RunRow, first: RunRow) -> bool:
-    return row.id != first.id and row.created <= first.created
-
-
-def _is_same_version(row: RunRow, first: RunRow) -> bool:
-    return row.version is not None and row.version == first.version
+def _why_apart(row: RunRow, first: RunRow) -> str | None:
+    """What keeps a run from being pooled with the first one of the baseline."""
+    if row.version is None or row.version != first.version:
+        return f"{'of an unknown' if row.version is None else 'of another'} version than {first.id}"
+    return None if row.created <= first.created else f"newer than {first.id}, which is nearer"
 
 
 class _Comparable:
@@ -211,11 +350,11 @@ class _Comparable:
         self._cases = {case.id: case for case in candidate.cases}
         self._by_plan: dict[str, bool] = {}
 
-    def __call__(self, row: RunRow) -> bool:
+    def why_not(self, row: RunRow) -> str | None:
         if row.plan not in self._by_plan:
             marks = self._history.case_marks(row.plan)
             self._by_plan[row.plan] = any(_agree(mark, self._cases) for mark in marks)
-        return self._by_plan[row.plan]
+        return None if self._by_plan[row.plan] else INCOMPARABLE
 
 
 def _agree(mark: CaseMark, cases: Mapping[str, CaseRef]) -> bool:
@@ -245,7 +384,7 @@ def _shallow(git: Git) -> str:
 
 
 def _told(rows: Sequence[RunRow]) -> str:
-    causes = Counter(_why_incomplete(row) for row in rows)
+    causes = Counter(why_incomplete(row) for row in rows)
     return ", ".join(f"{count} {cause}" for cause, count in causes.items())
 
 
@@ -255,6 +394,11 @@ def _merit(row: RunRow) -> str:
 
 def _runs(count: int, kind: str = "") -> str:
     return f"{count} {kind}run" if count == 1 else f"{count} {kind}runs"
+
+
+def _few(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _distance(commits: int | None, name: str) -> str:

@@ -56,6 +56,10 @@ class Repository:
         """The branch that is checked out; None on a detached HEAD, as in CI."""
         return self._ask("symbolic-ref", "--quiet", "--short", "HEAD") or None
 
+    def user(self) -> str | None:
+        """Who works here: `user.name` as git's settings have it."""
+        return self._ask("config", "user.name") or None
+
     def is_dirty(self) -> bool:
         """True where tracked files differ from HEAD: a run then tests what no commit holds."""
         return bool(self._ask("status", "--porcelain", "--untracked-files=no"))

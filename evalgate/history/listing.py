@@ -11,6 +11,9 @@ from datetime import datetime
 
 from evalgate.records import Json
 
+BLESSED = "blessed"
+"""As an anchor's name: whatever run of the suite was blessed last."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerdictRow:
@@ -34,6 +37,8 @@ class Blessing:
     """UTC."""
     author: str
     reason: str
+    name: str | None = None
+    """What `gate.anchor` may call it; None: only by the run's id."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

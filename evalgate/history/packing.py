@@ -5,16 +5,18 @@ Pure: no connection here. Names of columns are those of `shape`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import groupby
 from typing import Any, Literal, cast
 
-from evalgate.history.figures import figures, mean_score
+from evalgate.history.figures import Figure, figures, mean_score
 from evalgate.history.shape import to_json
 from evalgate.records import (
+    EVERY_CASE,
     CaseRef,
+    Confirmation,
     Failed,
     Json,
     Output,
@@ -24,12 +26,19 @@ from evalgate.records import (
     Scored,
     Source,
     Stage,
+    Step,
     ToolCall,
     Usage,
     Version,
 )
 
 Row = dict[str, Any]
+
+AFTER, BEFORE = "after", "before"
+"""`results.phase` of a confirmation's two sides; the run's own results have none."""
+
+DETECTABLE = "detectable_drop"
+"""`summaries.metric` of the drop that would be seen four times out of five."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +95,7 @@ def version_row(version: Version) -> Row:
 
 
 def run_row(run: Run, *, plan: str, version: str) -> Row:
-    """The run's own row; `number` is the database's."""
+    """The run's own row; `number` is the database's. Its counts and its score are of the run's own results."""
     score = mean_score(run.results)
     return {
         "id": run.id,
@@ -111,13 +120,33 @@ def run_row(run: Run, *, plan: str, version: str) -> Row:
         "cost_usd": run.usage.cost_usd,
         "wall_s": run.usage.wall_s,
         "metadata": run.metadata,
+        "steps": [_step(step) for step in run.steps] or None,
+        "against": list(run.against) or None,
+        "confirmation": None if run.confirmation is None else _confirmation(run.confirmation),
     }
+
+
+def _step(step: Step) -> Json:
+    return {"epochs": step.epochs, "categories": list(step.categories), "is_last": step.is_last}
+
+
+def _confirmation(asked: Confirmation) -> Json:
+    """What is kept of a confirmation beside its results."""
+    return {"categories": list(asked.categories), "epochs": asked.epochs, "how": asked.how}
+
+
+def every_result(run: Run) -> Iterator[tuple[Result, str | None]]:
+    """The run's own results, then those of its confirmation, each with its phase; a result's place is its number."""
+    yield from ((result, None) for result in run.results)
+    if run.confirmation is not None:
+        yield from ((result, AFTER) for result in run.confirmation.after)
+        yield from ((result, BEFORE) for result in run.confirmation.before)
 
 
 _NO_OUTPUT = Output()
 
 
-def result_row(result: Result, *, run: int, position: int) -> Row:
+def result_row(result: Result, *, run: int, position: int, phase: str | None) -> Row:
     """One result with its output."""
     output = result.output or _NO_OUTPUT
     scored = isinstance(result, Scored)
@@ -144,6 +173,7 @@ def result_row(result: Result, *, run: int, position: int) -> Row:
         "data": output.data,
         "tool_calls": [[call.name, call.arguments] for call in output.tool_calls] or None,
         "contexts": None if output.contexts is None else list(output.contexts),
+        "phase": phase,
     }
 
 
@@ -162,8 +192,8 @@ def score_rows(result: Result, *, run: int, position: int) -> Iterable[Row]:
         }
 
 
-def summary_rows(run: Run, *, number: int) -> list[Row]:
-    """The run's figures."""
+def summary_rows(run: Run, detectable: Mapping[str, float], *, number: int) -> list[Row]:
+    """The run's figures, and by category the drop that would be seen, made of the category's cases."""
     return [
         {
             "run": number,
@@ -173,7 +203,21 @@ def summary_rows(run: Run, *, number: int) -> list[Row]:
             "value": figure.value,
             "n": figure.n,
         }
-        for position, figure in enumerate(figures(run))
+        for position, figure in enumerate([*figures(run), *_detectable(run, detectable)])
+    ]
+
+
+def _detectable(run: Run, drops: Mapping[str, float]) -> Iterator[Figure]:
+    for category, drop in sorted(drops.items()):
+        cases = sum(category == EVERY_CASE or category in case.categories for case in run.cases)
+        yield Figure(category=category, metric=DETECTABLE, value=drop, n=cases)
+
+
+def request_rows(bodies: Mapping[str, Json], *, version: str, plan: str) -> list[Row]:
+    """What was sent for each case, in the order of their ids."""
+    return [
+        {"version": version, "plan": plan, "position": position, "case_id": case_id, "body": bodies[case_id]}
+        for position, case_id in enumerate(sorted(bodies))
     ]
 
 
@@ -190,12 +234,15 @@ def run_from(
 ) -> Run:
     """The run of these rows: mappings for the run and its version, named tuples by position for the rest."""
     by_result = {number: tuple(map(_score, group)) for number, group in groupby(scores, key=lambda score: score.result)}
+    by_phase: dict[str | None, list[Result]] = {None: [], AFTER: [], BEFORE: []}
+    for result in results:
+        by_phase[result.phase].append(_result(result, by_result.get(result.position, ())))
     return Run(
         id=row["id"],
         suite=row["suite"],
         created=row["created"],
         cases=cases,
-        results=tuple(_result(result, by_result.get(result.position, ())) for result in results),
+        results=tuple(by_phase[None]),
         epochs=row["epochs"],
         commit=row["commit_sha"],
         branch=row["branch"],
@@ -212,7 +259,26 @@ def run_from(
             cost_usd=row["cost_usd"],
             wall_s=row["wall_s"],
         ),
+        steps=tuple(map(_stepped, row["steps"] or ())),
+        against=tuple(row["against"] or ()),
+        confirmation=_confirmed(row["confirmation"], after=by_phase[AFTER], before=by_phase[BEFORE]),
         metadata=row["metadata"],
+    )
+
+
+def _stepped(kept: Json) -> Step:
+    return Step(epochs=kept["epochs"], categories=tuple(kept["categories"]), is_last=kept["is_last"])
+
+
+def _confirmed(kept: Json, *, after: Sequence[Result], before: Sequence[Result]) -> Confirmation | None:
+    if kept is None:
+        return None
+    return Confirmation(
+        categories=tuple(kept["categories"]),
+        epochs=kept["epochs"],
+        after=tuple(after),
+        before=tuple(before),
+        how=kept["how"],
     )
 
 

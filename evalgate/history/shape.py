@@ -1,7 +1,8 @@
 """The tables of the history as the newest schema has them, and the column types that keep values exact.
 
-    runs ─┬─ results ── scores          plans ── cases ── case_texts
-          ├─ summaries, verdicts, blessings      versions
+    runs ─┬─ results ── scores                    plans ─┬─ cases ── case_texts
+          ├─ summaries                         versions ─┴─ requests
+          └─ verdicts, blessings, drifts
 
 Runs of one eval set share its cases (`plans`, named by content) and the texts in them. Rows are only ever added:
 triggers refuse UPDATE and DELETE. A change here needs a migration beside it; a test compares the two.
@@ -36,7 +37,7 @@ from sqlalchemy.types import TypeDecorator
 
 from evalgate.records import Json
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every migration in order; the last is what this evalgate writes."""
 
 HEAD = REVISIONS[-1]
@@ -204,6 +205,10 @@ runs = Table(
     Column("cost_usd", Float(53)),
     Column("wall_s", Float(53)),
     Column("metadata", ExactJson, nullable=False),
+    # What a migration has added stands last, as it does in a database that grew.
+    Column("steps", ExactJson),
+    Column("against", ExactJson),
+    Column("confirmation", ExactJson),
     Index("runs_by_suite", "suite", "created"),
 )
 
@@ -232,6 +237,8 @@ results = Table(
     Column("data", ExactJson),
     Column("tool_calls", ExactJson),
     Column("contexts", ExactJson),
+    # NULL: the run's own; "after" or "before": a side of its confirmation.
+    Column("phase", Text),
 )
 
 scores = Table(
@@ -280,6 +287,31 @@ blessings = Table(
     Column("created", Moment, nullable=False),
     Column("author", ExactText, nullable=False),
     Column("reason", ExactText, nullable=False),
+    Column("name", ExactText),
+)
+
+drifts = Table(
+    "drifts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("run", Integer, ForeignKey("runs.number"), nullable=False, index=True),
+    Column("created", Moment, nullable=False),
+    Column("category", ExactText, nullable=False),
+    Column("before", Float(53), nullable=False),
+    Column("after", Float(53), nullable=False),
+    Column("p", Float(53), nullable=False),
+    Column("sentence", ExactText, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("version", String(32), ForeignKey("versions.key"), primary_key=True),
+    Column("plan", String(32), ForeignKey("plans.key"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("case_id", ExactText, nullable=False),
+    Column("body", ExactJson, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 APPEND_ONLY = tuple(table for table in metadata.sorted_tables if table is not schema_version)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -16,8 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from evalgate.errors import InputError, StoreError
 from evalgate.history import packing, shape
 from evalgate.history.connection import Place, check_room, connect, explained, writing
-from evalgate.history.listing import Blessing, CaseMark, VerdictRow
-from evalgate.records import CaseRef, Run, RunRow, SummaryRow, Verdict
+from evalgate.history.listing import BLESSED, Blessing, CaseMark, VerdictRow
+from evalgate.records import CaseRef, DriftEvent, Json, Run, RunRow, SummaryRow, Verdict
 
 SHORTEST_PREFIX = 4
 LATEST = "latest"
@@ -73,9 +73,18 @@ class History:
                 # Only a real insert meets a read-only file or role; closing the connection takes it back.
                 connection.execute(shape.plans.insert().values(key="writable?", n_cases=0))
 
-    def write_run(self, run: Run) -> None:
+    def write_run(
+        self,
+        run: Run,
+        *,
+        requests: Mapping[str, Json] | None = None,
+        detectable: Mapping[str, float] | None = None,
+    ) -> None:
         """Keep a run with everything in it, in one transaction: all of it or nothing.
 
+        requests: by case id, what was sent to the endpoint, so that it can be sent again. Kept once for each version
+        and list of cases: where there are some already, these are not looked at.
+        detectable: by category, the drop that would be seen four times out of five with this run as baseline.
         Raises StoreError where a run of this id is there already: runs never change.
         """
         rows = packing.plan_of(run)
@@ -88,21 +97,27 @@ class History:
                 number = int(connection.execute(shape.runs.insert().returning(shape.runs.c.number), row).scalar_one())
             except IntegrityError as error:
                 raise StoreError(f"{self._place} has a run {run.id} already, and runs never change") from error
+            results = list(packing.every_result(run))
             _insert(
                 connection,
                 shape.results,
-                [packing.result_row(result, run=number, position=place) for place, result in enumerate(run.results)],
+                [
+                    packing.result_row(result, run=number, position=place, phase=phase)
+                    for place, (result, phase) in enumerate(results)
+                ],
             )
             _insert(
                 connection,
                 shape.scores,
                 [
                     score
-                    for place, result in enumerate(run.results)
+                    for place, (result, _) in enumerate(results)
                     for score in packing.score_rows(result, run=number, position=place)
                 ],
             )
-            _insert(connection, shape.summaries, packing.summary_rows(run, number=number))
+            _insert(connection, shape.summaries, packing.summary_rows(run, detectable or {}, number=number))
+            if requests:
+                self._keep_requests(connection, requests, version=version["key"], plan=rows.key)
 
     def has_run(self, run_id: str) -> bool:
         """Whether a run of this very id is kept."""
@@ -124,17 +139,46 @@ class History:
             }
             connection.execute(shape.verdicts.insert(), row)
 
-    def write_blessing(self, run_id: str, *, reason: str, author: str, created: datetime) -> None:
+    def write_blessing(
+        self, run_id: str, *, reason: str, author: str, created: datetime, name: str | None = None
+    ) -> None:
         """Add somebody's word that this run may serve as baseline.
 
-        Raises InputError where there is no run of this id, or no reason.
+        name: what `gate.anchor` may call it; where it is given again, the newest blessing has it.
+        Raises InputError where there is no run of this id, no reason, or a name that means something else already.
         """
         if not reason.strip():
             raise InputError("a blessing needs a reason: say why this run may serve as baseline")
+        if name is not None and not _can_name(name):
+            raise InputError(
+                f"{name!r} cannot name a blessing: give one line of text that is neither {BLESSED!r} nor {LATEST!r}"
+            )
         with explained(self._place), writing(self._engine) as connection:
             number = self._number(connection, run_id)
-            row = {"run": number, "created": created, "author": author, "reason": reason}
+            row = {"run": number, "created": created, "author": author, "reason": reason, "name": name}
             connection.execute(shape.blessings.insert(), row)
+
+    def write_drift(self, events: Sequence[DriftEvent]) -> None:
+        """Add events of drift, all of them or none. Raises InputError where there is no run of an event's id."""
+        with explained(self._place), writing(self._engine) as connection:
+            _insert(
+                connection,
+                shape.drifts,
+                [
+                    {
+                        "run": self._number(connection, event.run_id),
+                        **{name: getattr(event, name) for name in DriftEvent.__slots__ if name != "run_id"},
+                    }
+                    for event in events
+                ],
+            )
+
+    def _keep_requests(self, connection: Connection, bodies: Mapping[str, Json], *, version: str, plan: str) -> None:
+        kept = shape.requests.c
+        there = select(kept.position).where(kept.version == version, kept.plan == plan).limit(1)
+        if connection.execute(there).first() is None:
+            # Another process may write the same set just now: then its rows, equal to these, are left.
+            connection.execute(self._new(shape.requests), packing.request_rows(bodies, version=version, plan=plan))
 
     def _share_plan(self, connection: Connection, plan: packing.Plan) -> None:
         row = {"key": plan.key, "n_cases": len(plan.cases)}
@@ -260,15 +304,46 @@ class History:
 
     def blessings(self, *, suite: str | None = None) -> list[Blessing]:
         """Every blessing, in the order in which they were given."""
-        query = (
-            select(shape.runs.c.id.label("run_id"), *(shape.blessings.c[n] for n in ("created", "author", "reason")))
-            .join_from(shape.blessings, shape.runs, shape.runs.c.number == shape.blessings.c.run)
-            .order_by(shape.blessings.c.number)
-        )
-        if suite is not None:
-            query = query.where(shape.runs.c.suite == suite)
         with explained(self._place), self._engine.connect() as connection:
-            return [Blessing(**row) for row in connection.execute(query).mappings()]
+            return [
+                Blessing(**row) for row in connection.execute(_of_runs(shape.blessings, Blessing, suite)).mappings()
+            ]
+
+    def drifts(self, suite: str | None = None, since: datetime | None = None) -> list[DriftEvent]:
+        """Every event of drift, in the order in which they were written. since: seen then or later."""
+        query = _of_runs(shape.drifts, DriftEvent, suite)
+        if since is not None:
+            query = query.where(shape.drifts.c.created >= since)
+        with explained(self._place), self._engine.connect() as connection:
+            return [DriftEvent(**row) for row in connection.execute(query).mappings()]
+
+    def requests(self, run_id: str) -> dict[str, Json]:
+        """By case id, what was sent to the endpoint in runs of this version and these cases; {} where none is kept.
+
+        They are what the first such run sent. What the endpoint answers to them now is another matter.
+        """
+        runs, kept = shape.runs.c, shape.requests.c
+        query = (
+            select(kept.case_id, kept.body)
+            .join_from(shape.runs, shape.requests, (kept.version == runs.version) & (kept.plan == runs.plan))
+            .where(runs.id == run_id)
+            .order_by(kept.position)
+        )
+        with explained(self._place), self._engine.connect() as connection:
+            return {row.case_id: row.body for row in connection.execute(query)}
+
+    def detectable(self, run_id: str) -> dict[str, float]:
+        """By category, the drop that would be seen four times out of five with this run as baseline, as it was worked
+        out when the run was recorded; {} where it was not."""
+        runs, figures = shape.runs.c, shape.summaries.c
+        query = (
+            select(figures.category, figures.value)
+            .join_from(shape.runs, shape.summaries, figures.run == runs.number)
+            .where(runs.id == run_id, figures.metric == packing.DETECTABLE)
+            .order_by(figures.position)
+        )
+        with explained(self._place), self._engine.connect() as connection:
+            return {row.category: row.value for row in connection.execute(query)}
 
     def case_marks(self, plan: str) -> list[CaseMark]:
         """What has to agree for results of these cases to be compared. plan: `RunRow.plan`."""
@@ -324,6 +399,21 @@ class History:
         near = get_close_matches(ref, [id for id in suites if suite in (None, suites[id])], n=3, cutoff=0.5)
         hint = f". Did you mean {' or '.join(near)}?" if near else '. "evalgate history" lists the runs'
         return f'{self._place} has no run "{ref}"{of}{hint}'
+
+
+def _can_name(name: str) -> bool:
+    return bool(name) and name.isprintable() and name == name.strip() and name not in (BLESSED, LATEST)
+
+
+def _of_runs(table: Table, values: type, suite: str | None) -> Any:
+    """A query for what was added to runs, as fields of `values`, in the order in which it was written."""
+    fields = [table.c[name] for name in values.__slots__ if name != "run_id"]  # type: ignore[attr-defined]
+    query = (
+        select(shape.runs.c.id.label("run_id"), *fields)
+        .join_from(table, shape.runs, shape.runs.c.number == table.c.run)
+        .order_by(table.c.number)
+    )
+    return query if suite is None else query.where(shape.runs.c.suite == suite)
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[packing.Row]) -> None:

@@ -11,10 +11,10 @@ from builders import NOON, make_run
 from history_builders import commit, git, merged, verdict
 
 from evalgate.errors import InputError
-from evalgate.history.baseline import choose, pinned
+from evalgate.history.baseline import anchored, choose, pinned, survey
 from evalgate.history.git import Git, Repository
 from evalgate.history.store import History
-from evalgate.records import Baseline, Missing, Nearest, Run, Usage, VerdictName, Version
+from evalgate.records import Baseline, Missing, Nearest, Pinned, Run, Step, Usage, VerdictName, Version
 
 LATER = NOON + timedelta(days=2)
 
@@ -318,3 +318,158 @@ def test_a_named_run_that_is_not_there_is_refused(history: History) -> None:
     """A slip in a name never becomes "no baseline"."""
     with pytest.raises(InputError, match='no run "nowhere"'):
         pinned(history, ["nowhere"], candidate())
+
+
+def test_the_first_runs_detectable_drops_come_with_the_baseline(history: History) -> None:
+    """What was worked out when it was recorded is kept, not worked out at every decision."""
+    for number, run_id in enumerate(("older", "newer")):
+        history.write_run(make_run(run_id, minutes=number, facts=[1, 0]), detectable={"facts": 0.5 - number / 10})
+        history.write_verdict(run_id, verdict(), decided=NOON)
+    nearest = chosen(history, candidate())
+    assert isinstance(nearest, Nearest)
+    assert (ids(nearest), nearest.detectable) == (["newer", "older"], {"facts": 0.4})
+    assert pinned(history, ["older", "newer"], candidate()).detectable == {"facts": 0.5}
+    assert pinned(history, [], candidate()).detectable == {}
+
+
+def test_an_escalated_run_is_a_full_baseline(history: History) -> None:
+    """More repeats of some cases are more knowledge of them, not a part of the eval set."""
+    record(history, "even", minutes=1)
+    record(history, "escalated", minutes=2, steps=(Step(epochs=4, categories=("facts",)),))
+    assert ids(chosen(history, candidate())) == ["escalated", "even"]
+
+
+# ---- what was passed over ---------------------------------------------------------------------------------
+
+
+def whys(history: History, run: Run, git: Git | None = None, **place: Any) -> dict[str, str]:
+    found = survey(history, run, git=git, **{"start": None, "in_ci": False, **place})
+    return {passed.row.id: passed.why for passed in found.passed_over}
+
+
+def test_locally_every_run_that_is_passed_over_has_a_reason(
+    history: History, line: tuple[Repository, list[str]]
+) -> None:
+    """Newest first; what is chosen is not among them."""
+    repository, commits = line
+    record(history, "pooled", commit=commits[0], minutes=1)
+    record(history, "too-old", commit=commits[0], minutes=0)
+    record(history, "other-version", commit=commits[0], minutes=2, version=Version(id="v2"))
+    record(history, "unknown-version", commit=commits[0], minutes=3, version=Version(id=None))
+    record(history, "nearest", commit=commits[1], minutes=4)
+    record(history, "other-cases", commit=commits[1], minutes=5, scores={"other": [1]})
+    record(history, "failed", commit=commits[1], minutes=6, exit_code=1, name="fail")
+    record(history, "unjudged", commit=commits[1], minutes=7, exit_code=None)
+    record(history, "elsewhere", commit="e" * 40, minutes=8)
+    record(history, "nowhere", minutes=9)
+    record(history, "part", commit=commits[1], minutes=10, selection="--limit 1")
+    record(history, "later", commit=commits[1], minutes=2000)
+    found = whys(history, candidate(commit=commits[4]), repository, pool=2)
+    assert list(found.items()) == [
+        ("later", "newer than this one"),
+        ("part", "of a part of the eval set"),
+        ("nowhere", "carries no commit"),
+        ("elsewhere", f"on eeeeeee, none of the commits looked at from {commits[4][:7]} back"),
+        ("unjudged", "never judged and not blessed"),
+        ("failed", "exited 1 and not blessed"),
+        ("other-cases", "shares no comparable case with this run"),
+        ("unknown-version", "of an unknown version than nearest"),
+        ("other-version", "of another version than nearest"),
+        ("too-old", "the baseline has its 2 runs without it"),
+    ]
+
+
+def test_in_ci_runs_beside_the_line_and_later_ones_have_a_reason(
+    history: History, line: tuple[Repository, list[str]]
+) -> None:
+    """Also where there is nothing to compare with."""
+    repository, commits = line
+    record(history, "near", commit=commits[3], minutes=1)
+    record(history, "backfilled", commit=commits[0], minutes=2)
+    record(history, "beside", commit="b" * 40, minutes=3)
+    run = candidate(commit=commits[4])
+    beside = "on bbbbbbb, none of the commits looked at from {} back"
+    assert whys(history, run, repository, start="HEAD^1", in_ci=True) == {
+        "backfilled": "newer than near, which is nearer",
+        "beside": beside.format("HEAD^1"),
+    }
+    assert whys(history, run, repository, start="nothing", in_ci=True)["beside"] == beside.format("nothing")
+
+
+def test_a_baseline_without_a_comparable_case_is_not_passed_over(history: History) -> None:
+    """It is given all the same, so it is not listed as left out."""
+    record(history, "older", minutes=1, scores={"other": [1]})
+    record(history, "newer", minutes=2, scores={"other": [1]})
+    assert whys(history, candidate()) == {"older": "shares no comparable case with this run"}
+
+
+# ---- the anchor -------------------------------------------------------------------------------------------
+
+
+def bless(history: History, run_id: str, name: str | None = None, *, hours: float = 0) -> None:
+    history.write_blessing(run_id, name=name, reason="released", author="ann", created=NOON + timedelta(hours=hours))
+
+
+def anchor(history: History, name: str, run: Run | None = None) -> str:
+    found = anchored(history, name, run or candidate())
+    return found.runs[0].id if isinstance(found, Pinned) else found.reason
+
+
+def test_an_anchor_is_found_by_name_id_prefix_and_as_the_last_blessed(history: History) -> None:
+    """A name given again moves to its newest blessing; the last word is the newest blessing, not the newest run."""
+    for number, run_id in enumerate(("aaaa-first", "bbbb-second", "cccc-third")):
+        record(history, run_id, minutes=number, commit="f" * 40)
+    bless(history, "bbbb-second", "live", hours=2)
+    bless(history, "cccc-third", hours=1)
+    bless(history, "aaaa-first", "live", hours=3)
+    found = {name: anchor(history, name) for name in ("live", "blessed", "cccc-third", "bbbb")}
+    assert found == {"live": "aaaa-first", "blessed": "aaaa-first", "cccc-third": "cccc-third", "bbbb": "bbbb-second"}
+
+
+def test_an_anchor_comes_with_the_reason_and_what_it_could_show(history: History) -> None:
+    """The report can say whose word it is."""
+    history.write_run(make_run("run-1", facts=[1]), detectable={"facts": 0.3})
+    bless(history, "run-1", "live")
+    by_name, by_id = (anchored(history, name, candidate()) for name in ("live", "run-1"))
+    assert isinstance(by_name, Pinned) and isinstance(by_id, Pinned)
+    assert by_name.why == 'anchor "live": blessed on 2026-11-01 by ann, "released"'
+    assert by_id.why == 'anchor "run-1": blessed as "live" on 2026-11-01 by ann, "released"'
+    assert by_name.detectable == {"facts": 0.3}
+
+
+def test_an_anchor_that_is_not_there_is_missing_with_a_reason(history: History) -> None:
+    """A slip in a name is told; another suite's blessing is none of ours; never the nearest thing instead."""
+    assert anchor(history, "live") == (
+        'no run for the anchor "live": no other run of this suite is blessed. '
+        "`evalgate baseline bless RUN --reason TEXT` blesses one"
+    )
+    record(history, "elsewhere", suite="another")
+    bless(history, "elsewhere", "live")
+    assert "no other run of this suite is blessed" in anchor(history, "live")
+    for run_id in ("abcd-1", "abcd-2", "unblessed"):
+        record(history, run_id)
+    bless(history, "abcd-1", "release-4")
+    bless(history, "abcd-2")
+    assert anchor(history, "relase-4") == 'no blessed run for the anchor "relase-4". Did you mean release-4?'
+    assert anchor(history, "zzz") == 'no blessed run for the anchor "zzz". Blessed: abcd-2, release-4, abcd-1'
+    assert anchor(history, "abcd") == 'the anchor "abcd" may mean abcd-1, abcd-2: give more of the id'
+    assert anchor(history, "unblessed").startswith("no blessed run")
+
+
+def test_a_run_is_not_its_own_anchor(history: History) -> None:
+    """An earlier holder of the name serves; where there is none, that is said."""
+    run = candidate()
+    history.write_run(run)
+    bless(history, "candidate", "live", hours=1)
+    assert "no other run of this suite is blessed" not in anchor(history, "live", run)
+    assert anchor(history, "live", run) == 'the anchor "live" is this very run'
+    record(history, "before")
+    bless(history, "before", "live")
+    assert anchor(history, "live", run) == "before"
+
+
+def test_a_blessed_run_that_measured_a_part_is_no_anchor(history: History) -> None:
+    """Whoever blessed it: there is nothing to hold the others against."""
+    record(history, "part", selection="--limit 1")
+    bless(history, "part", "live")
+    assert anchor(history, "live") == 'the anchor "live" is part, a run of a part of the eval set: bless another'

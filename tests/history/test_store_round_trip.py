@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from builders import NOON, make_output, make_run, make_scored
+from builders import NOON, make_failed, make_output, make_run, make_scored
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalgate.history.store import History
 from evalgate.records import (
     CaseRef,
+    Confirmation,
     Failed,
     Output,
     Result,
@@ -21,6 +22,7 @@ from evalgate.records import (
     Scored,
     Source,
     Stage,
+    Step,
     ToolCall,
     Usage,
     Version,
@@ -99,6 +101,20 @@ def results(draw: st.DrawFn, case_id: str, epoch: int) -> Result:
     )
 
 
+NAMES = st.lists(TEXT, max_size=2).map(tuple)
+STEPS = st.builds(Step, epochs=st.integers(1, 9), categories=NAMES, is_last=st.booleans())
+
+
+@st.composite
+def confirmations(draw: st.DrawFn) -> Confirmation:
+    def side() -> tuple[Result, ...]:
+        return tuple(draw(results(draw(TEXT), epoch)) for epoch in range(1, draw(st.integers(0, 2)) + 1))
+
+    return Confirmation(
+        categories=draw(NAMES), epochs=draw(st.integers(1, 9)), after=side(), before=side(), how=draw(TEXT)
+    )
+
+
 @st.composite
 def runs(draw: st.DrawFn) -> Run:
     cases = draw(st.lists(CASES, max_size=3, unique_by=lambda case: case.id))
@@ -132,6 +148,9 @@ def runs(draw: st.DrawFn) -> Run:
                 wall_s=maybe(NUMBER),
             )
         ),
+        steps=tuple(draw(st.lists(STEPS, max_size=2))),
+        against=draw(NAMES),
+        confirmation=draw(maybe(confirmations())),
         metadata=draw(MAPPING),
     )
 
@@ -252,6 +271,34 @@ def test_summaries_follow_the_definitions(store_url: str) -> None:
         ("y", "error_rate"): (0.0, 1),
         ("z", "error_rate"): (1.0, 1),
     }
+
+
+def test_what_was_called_to_confirm_does_not_count_as_the_runs_own(store_url: str) -> None:
+    """Counts, score, figures and usage are the run's own, whatever both sides of the confirmation answered."""
+    alone = replace(make_run("alone", facts=[1, 1, 0, None]), usage=Usage(calls=4, cost_usd=0.5))
+    again = Confirmation(
+        categories=("facts",),
+        epochs=2,
+        after=(make_scored("facts-0", 0.0), make_failed("facts-0", epoch=2)),
+        before=(make_scored("facts-0", 0.0, output=Output(latency_s=9.0)), make_scored("facts-0", 0.0, epoch=2)),
+        how="its requests were sent again",
+    )
+    confirmed = replace(alone, id="confirmed", confirmation=again)
+    with History.open(store_url) as history:
+        for run in (alone, confirmed):
+            history.write_run(run)
+        first, second = history.list_runs()
+        figures = [
+            [
+                (row.category, row.metric, row.value, row.n)
+                for row in history.summaries(suite="suite")
+                if row.run_id == i
+            ]
+            for i in ("alone", "confirmed")
+        ]
+        assert confirmed == history.read_run("confirmed")
+    assert replace(first, id="") == replace(second, id="")
+    assert figures[0] == figures[1]
 
 
 def test_summaries_come_oldest_run_first(store_url: str) -> None:

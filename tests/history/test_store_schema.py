@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,6 +15,19 @@ from evalgate.errors import InputError, StoreError
 from evalgate.history import shape
 from evalgate.history.connection import Place, connect, engine_for, migrate, writing
 from evalgate.history.store import History
+from evalgate.records import (
+    CaseRef,
+    Failed,
+    Output,
+    Run,
+    Score,
+    Scored,
+    Source,
+    Stage,
+    Step,
+    Usage,
+    Version,
+)
 
 TRIGGERS = """
 SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = to_regclass(:name)
@@ -82,6 +97,75 @@ def test_a_migrated_database_works(store_url: str) -> None:
     with History.open(store_url) as history:
         history.write_run(written)
         assert written == history.read_run("run-1")
+
+
+OLD_ROWS = (
+    "INSERT INTO versions VALUES ('v', 'v1', '{\"model\":\"m\"}')",
+    "INSERT INTO plans VALUES ('p', 2)",
+    "INSERT INTO case_texts VALUES ('t', '\"2 + 2?\"', '\"4\"', '{}')",
+    "INSERT INTO cases VALUES ('p', 0, 'a', '[\"facts\"]', 'c', 's', false, NULL, '[]', 't', 'a.yaml', 3)",
+    "INSERT INTO cases VALUES ('p', 1, 'b', '[\"facts\"]', 'c', 's', true, NULL, '[]', 't', NULL, NULL)",
+    "INSERT INTO runs VALUES (7, 'old-run', 'suite', '2026-01-02T03:04:05.000006Z', 1, 'abc', 'main', 'v', 'e', NULL,"
+    " NULL, 'run', 'p', 2, 1, 0.5, 2, 0, 10, 5, 0.25, 1.5, '{}')",
+    "INSERT INTO results VALUES (7, 0, 'a', 1, 0.5, NULL, NULL, 1, true, 0.1, 10, 5, 0.25, false, 'm', NULL, NULL,"
+    " 'stop', '4', NULL, NULL, NULL)",
+    "INSERT INTO results VALUES (7, 1, 'b', 1, NULL, 'endpoint', '500', 3, false, NULL, NULL, NULL, NULL, false, NULL,"
+    " NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+    "INSERT INTO scores VALUES (7, 0, 0, 'exact', 0.5, 1, 'exact/1', 'nearly')",
+    "INSERT INTO summaries VALUES (7, 0, '*', 'score', 0.5, 1)",
+    "INSERT INTO verdicts VALUES (7, 7, '2026-01-02T03:04:06.000000Z', 'pass', 0, '{}')",
+    "INSERT INTO blessings VALUES (7, 7, '2026-01-02T03:04:07.000000Z', 'ann', 'the first one')",
+)
+"""What the first evalgate wrote, in its own words."""
+
+
+def test_what_the_first_schema_kept_is_read_as_it_was(store_url: str) -> None:
+    """An old history keeps every run, verdict and blessing; what it could not know is empty, and it takes new runs."""
+    engine = engine_for(Place(store_url))
+    with writing(engine) as connection:
+        migrate(connection, "0001")
+        for statement in OLD_ROWS:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    case = CaseRef(id="a", categories=("facts",), content="c", scorers="s", input="2 + 2?", expected="4")
+    expected = Run(
+        id="old-run",
+        suite="suite",
+        created=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
+        cases=(replace(case, source=Source(file="a.yaml", line=3)), replace(case, id="b", critical=True)),
+        results=(
+            Scored(
+                case_id="a",
+                epoch=1,
+                score=0.5,
+                scores=(Score(scorer="exact", value=0.5, reason="nearly", version="exact/1"),),
+                output=Output(
+                    text="4",
+                    latency_s=0.1,
+                    tokens_in=10,
+                    tokens_out=5,
+                    cost_usd=0.25,
+                    model="m",
+                    finish_reason="stop",
+                ),
+            ),
+            Failed(case_id="b", epoch=1, stage=Stage.ENDPOINT, cause="500", attempts=3),
+        ),
+        commit="abc",
+        branch="main",
+        version=Version(id="v1", parts={"model": "m"}),
+        evalset="e",
+        usage=Usage(calls=2, tokens_in=10, tokens_out=5, cost_usd=0.25, wall_s=1.5),
+    )
+    with History.open(store_url, create=False) as history:
+        assert expected == history.read_run("old-run")
+        assert [row.verdict for row in history.verdicts("old-run")] == ["pass"]
+        assert [(given.reason, given.name) for given in history.blessings()] == [("the first one", None)]
+        assert [row.value for row in history.summaries(suite="suite")] == [0.5]
+        assert (history.requests("old-run"), history.detectable("old-run"), history.drifts()) == ({}, {}, [])
+        again = replace(expected, id="new-run", steps=(Step(epochs=2, categories=("facts",)),), against=("old-run",))
+        history.write_run(again, requests={"a": {"model": "m"}}, detectable={"*": 0.5})
+        assert again == history.read_run("new-run")
 
 
 def test_an_interrupted_migration_leaves_nothing(store_url: str) -> None:
@@ -160,11 +244,17 @@ def test_neither_alembic_nor_the_other_driver_is_imported(tmp_path: Path) -> Non
 def _open_and_write(url: str, number: int) -> None:
     with History.open(url) as history:
         for turn in range(3):
-            history.write_run(make_run(f"run-{number}-{turn}", facts=[1, 0]))
+            history.write_run(make_run(f"run-{number}-{turn}", facts=[1, 0]), requests={"facts-0": {"model": "m"}})
 
 
-def test_processes_that_begin_at_once_lose_nothing(store_url: str) -> None:
-    """Whoever is first makes the schema; all write, and share the cases they have in common."""
+@pytest.mark.parametrize("is_old", [False, True])
+def test_processes_that_begin_at_once_lose_nothing(store_url: str, is_old: bool) -> None:
+    """Whoever is first makes the schema or migrates it; all write, and share the cases they have in common."""
+    if is_old:
+        engine = engine_for(Place(store_url))
+        with writing(engine) as connection:
+            migrate(connection, "0001")
+        engine.dispose()
     spawn = get_context("spawn")
     processes = [spawn.Process(target=_open_and_write, args=(store_url, number)) for number in range(4)]
     for process in processes:
@@ -174,6 +264,7 @@ def test_processes_that_begin_at_once_lose_nothing(store_url: str) -> None:
     with History.open(store_url) as history:
         found = sorted(row.id for row in history.list_runs())
         cases = {len(history.read_run(run_id).cases) for run_id in found}
+        assert all(history.requests(run_id) == {"facts-0": {"model": "m"}} for run_id in found)
     assert ([0] * 4, [f"run-{n}-{t}" for n in range(4) for t in range(3)], {2}) == (
         [process.exitcode for process in processes],
         found,

@@ -1,0 +1,153 @@
+"""What is kept beside a run: its requests, the drops that it could show, drift, and names of blessings."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from builders import NOON, make_drift, make_run
+from sqlalchemy import func, select
+
+from evalgate.errors import InputError, StoreError
+from evalgate.history import shape
+from evalgate.history.connection import Place, connect
+from evalgate.history.store import History
+from evalgate.practices.trend import suite_trend
+from evalgate.records import Version
+
+REQUESTS = {
+    "facts-1": {"model": "m", "messages": [{"role": "user", "content": "b\x00\ud800?"}], "temperature": 0},
+    "facts-0": {"z": 1, "a": None},
+}
+
+METRIC = "detectable_drop"
+
+
+# ---- requests ---------------------------------------------------------------------------------------------
+
+
+def test_requests_are_read_as_they_were_sent(store_url: str) -> None:
+    """Every body exactly, the order of its keys too: the same bytes can be sent again."""
+    with History.open(store_url) as history:
+        history.write_run(make_run(facts=[1, 0]), requests=REQUESTS)
+        found = history.requests("run-1")
+    assert found == REQUESTS
+    assert list(found["facts-0"]) == ["z", "a"]
+
+
+def test_runs_of_one_version_and_plan_share_their_requests(store_url: str) -> None:
+    """Kept once, not once a run; another version or other cases have their own."""
+    with History.open(store_url) as history:
+        first = make_run(facts=[1, 0])
+        history.write_run(first, requests=REQUESTS)
+        history.write_run(replace(first, id="same"), requests=REQUESTS)
+        history.write_run(replace(first, id="unsaid"))
+        history.write_run(replace(first, id="newer", version=Version(id="v2")), requests={"facts-0": {"model": "n"}})
+        history.write_run(replace(first, id="none", version=Version(id="v3")))
+        history.write_run(make_run("other-cases", facts=[1, 0, 1]))
+        found = {row.id: sorted(history.requests(row.id)) for row in history.list_runs()}
+    engine = connect(Place(store_url), create=False)
+    with engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(shape.requests)) == 3
+    engine.dispose()
+    assert found == {
+        **{run_id: ["facts-0", "facts-1"] for run_id in ("run-1", "same", "unsaid")},
+        "newer": ["facts-0"],
+        "none": [],
+        "other-cases": [],
+    }
+
+
+def test_a_run_that_is_refused_leaves_no_request(store_url: str) -> None:
+    """A run with what belongs to it is one transaction."""
+    with History.open(store_url) as history:
+        history.write_run(make_run(facts=[1]))
+        with pytest.raises(StoreError, match="already"):
+            history.write_run(make_run(facts=[1]), requests=REQUESTS, detectable={"*": 0.1})
+        assert (history.requests("run-1"), history.detectable("run-1")) == ({}, {})
+
+
+# ---- detectable drops -------------------------------------------------------------------------------------
+
+
+def test_detectable_drops_are_kept_with_the_cases_they_are_of(store_url: str) -> None:
+    """By category, exactly; `n` counts the category's cases, whether they have a score or not."""
+    drops = {"*": 0.1 + 0.2, "facts": 0.25, "other": 1.0}
+    with History.open(store_url) as history:
+        history.write_run(make_run(facts=[1, 0, None], other=[1]), detectable=drops)
+        history.write_run(make_run("plain", facts=[1]))
+        rows = {row.category: (row.value, row.n) for row in history.summaries(suite="suite") if row.metric == METRIC}
+        assert (drops, {}) == (history.detectable("run-1"), history.detectable("plain"))
+    assert rows == {"*": (0.1 + 0.2, 4), "facts": (0.25, 3), "other": (1.0, 1)}
+
+
+def test_detectable_drops_do_not_disturb_a_trend(store_url: str) -> None:
+    """They say how sharp the gate sees, not how good the system is: a trend is the same with them."""
+    found = []
+    with History.open(store_url) as history:
+        for number in range(4):
+            run = replace(make_run(f"{number}-with", minutes=number, facts=[1, 0]), suite="with")
+            history.write_run(run, detectable={"facts": 0.5 - number / 10})
+            history.write_run(replace(run, id=f"{number}-without", suite="without"))
+        for suite in ("with", "without"):
+            trend = suite_trend(history.list_runs(suite=suite), history.summaries(suite=suite), now=NOON)
+            assert trend is not None
+            found.append(trend.courses)
+    assert found[0] == found[1]
+
+
+# ---- drift ------------------------------------------------------------------------------------------------
+
+
+def test_events_of_drift_are_read_as_they_were_written(store_url: str) -> None:
+    """In their order, of one suite or all, from a moment on; every field exactly."""
+    events = [
+        make_drift("run-1", before=0.1 + 0.2, p=5e-324, sentence="\x00 fell"),
+        make_drift("other", created=NOON + timedelta(microseconds=1), category="*"),
+        make_drift("run-1", created=NOON + timedelta(days=1)),
+    ]
+    with History.open(store_url) as history:
+        history.write_run(make_run())
+        history.write_run(replace(make_run("other"), suite="another"))
+        history.write_drift(events[:2])
+        history.write_drift(events[2:])
+        history.write_drift([])
+        assert events == history.drifts()
+        assert [events[0], events[2]] == history.drifts("suite")
+        assert events[1:] == history.drifts(since=NOON + timedelta(microseconds=1))
+        assert [events[2]] == history.drifts("suite", since=NOON + timedelta(hours=1))
+
+
+def test_drift_of_a_run_that_is_not_there_is_refused_whole(store_url: str) -> None:
+    """All events or none: half a finding misleads."""
+    with History.open(store_url) as history:
+        history.write_run(make_run())
+        with pytest.raises(InputError, match='has no run "nowhere"'):
+            history.write_drift([make_drift(), make_drift("nowhere")])
+        assert history.drifts() == []
+
+
+# ---- names of blessings -----------------------------------------------------------------------------------
+
+
+def test_a_blessing_may_have_a_name(store_url: str) -> None:
+    """The same name may be given again: both blessings stay on record."""
+    with History.open(store_url) as history:
+        for run_id in ("one", "two"):
+            history.write_run(make_run(run_id))
+            history.write_blessing(run_id, reason="r", author="ann", created=NOON, name="live")
+        history.write_blessing("two", reason="r", author="ann", created=NOON)
+        assert [(given.run_id, given.name) for given in history.blessings()] == [
+            ("one", "live"),
+            ("two", "live"),
+            ("two", None),
+        ]
+
+
+@pytest.mark.parametrize("name", ["", " ", "blessed", "latest", "a\nb", " live"])
+def test_a_name_that_means_something_else_is_refused(store_url: str, name: str) -> None:
+    """An anchor's name must be found again, and by nobody else's word."""
+    with History.open(store_url) as history:
+        history.write_run(make_run())
+        with pytest.raises(InputError, match="cannot name a blessing"):
+            history.write_blessing("run-1", reason="r", author="a", created=NOON, name=name)
+        assert history.blessings() == []
