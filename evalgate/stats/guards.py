@@ -20,8 +20,8 @@ PRIOR = 2.0
 
 def upward_movement(samples: Sequence[Samples]) -> tuple[float, float]:
     """Sum of squared differences over the cases that went up: as observed, and as expected if nothing changed."""
-    observed = math.fsum(item.difference**2 for item in samples if item.difference > 0)
-    return observed, math.fsum(item.upward for item in samples)
+    observed = math.fsum([item.difference**2 for item in samples if item.difference > 0])
+    return observed, math.fsum([item.upward for item in samples])
 
 
 def churn(observed: float, expected: float, suite_ratio: float) -> float:
