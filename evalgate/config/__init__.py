@@ -5,6 +5,7 @@ complaint. Names of scorers and kinds of endpoints are passed in; knows no netwo
 from __future__ import annotations
 
 from evalgate.config.evalset import load_evalsets, load_items
+from evalgate.config.exceptions import check_exceptions
 from evalgate.config.load import load_config, read_endpoint
 from evalgate.config.schema import config_schema, evalset_schema
 from evalgate.config.settings import Config, RunSettings
@@ -14,6 +15,7 @@ __all__ = [
     "Config",
     "Renderer",
     "RunSettings",
+    "check_exceptions",
     "config_schema",
     "evalset_schema",
     "load_config",

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from evalgate.config.documents import TEXT, Document, is_file, read_text, read_yaml
+from evalgate.config.exceptions import DEFAULT_FILE, read_exceptions
 from evalgate.config.fields import Problem, read_fields
 from evalgate.config.places import Faults, did_you_mean, quoted, shown
 from evalgate.config.settings import KEYS, CommentSettings, Config, HistorySettings, RunSettings
 from evalgate.errors import Fault, InputError, NotYet
-from evalgate.records import Json
+from evalgate.records import Exceptions, Json
 
-SHAPE = {"suite": TEXT, "gate": {"removed_categories": TEXT}}
+SHAPE = {"suite": TEXT, "exceptions": TEXT, "gate": {"removed_categories": TEXT}}
 
 Keys = tuple[str | int, ...]
 
@@ -43,8 +44,9 @@ def load_config(
 
     environ: where `${VAR}` is looked up. endpoint_kinds: kind → a dataclass whose fields are the other keys of
     `endpoint`, with `problems()`. check_rules: what is under `gate` → rules, raising InputError with dotted paths.
-    needs_endpoint: False leaves `endpoint` and `judge` unread, for commands that call nothing (their variables may be
-    undefined then). Raises InputError with every fault of the file; NotYet where nothing else is wrong.
+    needs_endpoint: False leaves `endpoint`, `baseline_endpoint` and `judge` unread, for commands that call nothing
+    (their variables may be undefined then). Raises InputError with every fault of the file and of its file of
+    exceptions; NotYet where nothing else is wrong.
     """
     if not path.exists():
         hint = "`evalgate init` writes one; `--config FILE` names another."
@@ -105,11 +107,11 @@ class _Reader:
         comment = self._section(CommentSettings, data, "comment")
         suite, patterns = self._suite(data), self._patterns(data)
         kind, endpoint = self._endpoint(data, "endpoint") if needs_endpoint else (None, None)
-        judge_kind, judge = (
-            self._endpoint(data, "judge") if needs_endpoint and data.get("judge") is not None else (None, None)
-        )
+        baseline_kind, baseline = self._other_endpoint(data, "baseline_endpoint", needs_endpoint)
+        judge_kind, judge = self._other_endpoint(data, "judge", needs_endpoint)
         rules = self._rules(data, check_rules)
         store = self._store(history.store if history else None)
+        exceptions = self._exceptions(data)
         if len(self.faults) or run is None or history is None or comment is None:
             return None
         gate = data.get("gate") or {}
@@ -120,6 +122,8 @@ class _Reader:
             evalsets=tuple(patterns),
             endpoint=endpoint,
             endpoint_kind=kind or "",
+            baseline_endpoint=baseline,
+            baseline_endpoint_kind=baseline_kind,
             run=run,
             rules=rules,
             gate=gate,
@@ -128,6 +132,7 @@ class _Reader:
                 for name in gate.get("categories") or {}
                 if name not in (gate.get("removed_categories") or ())
             },
+            exceptions=exceptions,
             pattern_places=patterns,
             history_store=store,
             history_branch=history.branch,
@@ -187,8 +192,12 @@ class _Reader:
 
     # ---- endpoints ----------------------------------------------------------------------------------------
 
+    def _other_endpoint(self, data: Mapping[str, Json], key: str, is_needed: bool) -> tuple[str | None, Any | None]:
+        """Kind and settings of an endpoint that may be absent."""
+        return self._endpoint(data, key) if is_needed and data.get(key) is not None else (None, None)
+
     def _endpoint(self, data: Mapping[str, Json], key: str) -> tuple[str | None, Any | None]:
-        """Kind and settings under `endpoint` or `judge`."""
+        """Kind and settings under `endpoint`, `baseline_endpoint` or `judge`."""
         values = data.get(key)
         if not isinstance(values, dict):
             what = f"`{key}` is missing" if values is None else f"`{key}` is a mapping"
@@ -273,7 +282,7 @@ class _Reader:
             return ""
         return value
 
-    # ---- gate and history ---------------------------------------------------------------------------------
+    # ---- gate, exceptions and history ---------------------------------------------------------------------
 
     def _rules(self, data: Mapping[str, Json], check_rules: Callable[[Mapping[str, Any]], Any]) -> Any:
         gate = data.get("gate")
@@ -287,6 +296,26 @@ class _Reader:
                 place = self.document.at(("gate", *self._dotted(gate, fault.where)))
                 self.faults.add(place, fault.what, fault.hint, not_yet=isinstance(error, NotYet))
         return None
+
+    def _exceptions(self, data: Mapping[str, Json]) -> Exceptions:
+        """What the named file holds, or the default file where none is named and it is there."""
+        name = data.get("exceptions")
+        if name is None:
+            path = self.base_dir / DEFAULT_FILE
+            return read_exceptions(path, self.faults) if path.exists() else Exceptions()
+        if not isinstance(name, str) or not name or not name.isprintable():
+            self.fault(
+                ("exceptions",), "`exceptions` is the path of a file", f"For example `exceptions: {DEFAULT_FILE}`."
+            )
+        elif not is_file(self.base_dir / name):
+            self.fault(
+                ("exceptions",),
+                f"there is no file {shown(self.base_dir / name)}",
+                "Leave the key out where there is none.",
+            )
+        else:
+            return read_exceptions(self.base_dir / name, self.faults)
+        return Exceptions()
 
     def _dotted(self, data: Json, dotted: str) -> Keys:
         """The keys that a dotted path names; names of categories may hold dots themselves."""

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from evalgate.config.cases import ROLES
+from evalgate.config.exceptions import DEFAULT_FILE
 from evalgate.config.fields import shape_of
 from evalgate.config.settings import CommentSettings, HistorySettings, RunSettings
 from evalgate.records import Json
@@ -52,8 +53,14 @@ def config_schema(endpoint_kinds: Mapping[str, type], rules_schema: Mapping[str,
                 "description": "Files of eval sets, or patterns, relative to this file.",
             },
             "endpoint": {**endpoint, "description": "What is under test."},
+            "baseline_endpoint": {**endpoint, "description": "What is called as the baseline to confirm a block."},
             "judge": {**endpoint, "description": "The endpoint that scorers of the kind judge ask."},
             "gate": dict(rules_schema),
+            "exceptions": {
+                **_TEXT,
+                "default": DEFAULT_FILE,
+                "description": "File of waivers and quarantine, relative to this file.",
+            },
             **{
                 key: {**_object(kind, definitions), "type": ["object", "null"], "description": _first_line(kind)}
                 for key, kind in sections.items()

@@ -9,9 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from evalgate.records import Json
+from evalgate.records import Exceptions, Json
 
-KEYS = ("version", "suite", "evalsets", "endpoint", "run", "gate", "history", "judge", "comment")
+KEYS = (
+    "version", "suite", "evalsets", "endpoint", "baseline_endpoint", "judge", "run", "gate", "exceptions", "history",
+    "comment",
+)  # fmt: skip
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -69,6 +72,9 @@ class Config:
     endpoint: Any = field(repr=False)
     """Instance of the kind's settings, `${VAR}` filled in; None where it was not asked for."""
     endpoint_kind: str
+    baseline_endpoint: Any | None = field(repr=False)
+    """Settings of what is called as the baseline when a block is confirmed; None where there is none."""
+    baseline_endpoint_kind: str | None
     run: RunSettings
     rules: Any
     """What `check_rules` made of the gate."""
@@ -76,6 +82,8 @@ class Config:
     """The gate as written."""
     rule_categories: Mapping[str, str]
     """Category with a rule of its own → where it is written; without those that may vanish."""
+    exceptions: Exceptions
+    """Waivers and quarantine of the reviewed file; none where there is no file."""
     pattern_places: Mapping[str, str]
     """Glob → where it is written."""
     history_store: str = field(repr=False)

@@ -23,7 +23,9 @@ CONFIG: dict[str, Any] = {
         "params": {"temperature": 0, "max_tokens": 400},
     },
     "run": {"concurrency": 64, "epochs": 1, "timeout_s": 60, "deadline_s": 1800, "budget_usd": 2.0, "cache": True},
+    "baseline_endpoint": {"kind": "python", "callable": "old:answer"},
     "gate": {"alpha": 0.05},
+    "exceptions": "accepted.yaml",
     "history": {"store": "sqlite:///.evalgate/history.db", "branch": "evalgate-history"},
 }
 EVALSET: dict[str, Any] = {
@@ -71,6 +73,9 @@ def test_the_examples_are_valid() -> None:
         {"endpoint": {"kind": "opnai"}},
         {"endpoint": {"kind": "python", "callable": "m:f", "modle": "x"}},
         {"comment": {"outputs": "yes"}},
+        {"exceptions": ["accepted.yaml"]},
+        {"exceptions": ""},
+        {"baseline_endpoint": {"kind": "python", "callable": "m:f", "modle": "x"}},
         {"version": 2},
     ],
 )
