@@ -6,56 +6,69 @@ before `fail`, and what is not proven never becomes `pass`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
-from evalgate.gate import limits, sentences
-from evalgate.gate.family import Test, false_block_rate, run_tests
-from evalgate.gate.rules import Proof, Response, Rule, Rules
-from evalgate.gate.sides import PARTIAL_COVERAGE, Sides, is_partial, mean, summaries, take_sides
+from evalgate.gate import confirm, exceptions, sentences
+from evalgate.gate.confirm import Answer
+from evalgate.gate.evaluable import could_not_evaluate, not_comparable
+from evalgate.gate.findings import findings
+from evalgate.gate.judgement import Judgement, judge
+from evalgate.gate.rules import Proof, Response, Rules
+from evalgate.gate.sides import PARTIAL_COVERAGE, Sides, is_partial, summaries
 from evalgate.records import (
     EVERY_CASE,
     Baseline,
     BaselineSummary,
     CaseLists,
     CategorySummary,
+    Exceptions,
     Finding,
     Missing,
     Nearest,
     Run,
-    Scored,
     Status,
     Usage,
     Verdict,
     VerdictName,
 )
-from evalgate.stats.interval import mean_interval
 
-Tests = Mapping[tuple[str, str], Test]
-
-ROUNDING = 1e-12
-"""What a mean of decimal fractions may be off: a drop of exactly what is allowed is allowed."""
+DAY_S = 86_400.0
 
 
-def decide(candidate: Run, baseline: Baseline, rules: Rules, *, now: datetime | None = None) -> Verdict:
+def decide(
+    candidate: Run,
+    baseline: Baseline,
+    rules: Rules,
+    *,
+    anchor: Baseline | None = None,
+    exempt: Exceptions | None = None,
+    now: datetime | None = None,
+) -> Verdict:
     """The gate's answer on this run against this baseline.
 
-    now: for the baseline's age; None leaves it unknown. The same input in any order of results gives the same verdict.
+    anchor: what every drop rule is held against as well, where the rules name one. exempt: waivers and quarantine.
+    now: for the baseline's age and for what expires; None leaves the age unknown, and exceptions hold as of the run's
+    own day. The same input in any order of results gives the same verdict.
     """
-    sides = take_sides(candidate, baseline, rules)
-    tests = run_tests(sides, rules)
-    found = _findings(sides, rules, tests)
-    name, reason = _verdict(sides, baseline, rules, found)
+    today = (now or candidate.created).astimezone(UTC).date()
+    judged = judge(candidate, baseline, rules, anchor=anchor, exempt=exempt or Exceptions(), today=today)
+    sides = judged.sides
+    found = findings(judged, rules)
+    found = exceptions.apply_waivers(found, judged.exempt.waivers, today)
+    found = sorted(found, key=lambda finding: (finding.category, finding.rule, finding.against != "baseline"))
+    summary = _summary(baseline, now)
+    name, reason = _verdict(judged, baseline, rules, found, summary)
+    drifts = confirm.events(candidate, judged.fresh, {f_key(f): f.sentence for f in found if f.against == "baseline"})
     return Verdict(
         verdict=name,
-        exit_code=exit_code(name, rules),
+        exit_code=_exit_code(name, rules, is_stale=_is_stale(summary, rules), has_drifted=bool(drifts)),
         reason=reason,
-        findings=tuple(sorted(found, key=lambda finding: (finding.category, finding.rule))),
+        findings=tuple(found),
         categories=summaries(sides, rules),
         cases=sides.lists,
         usage=candidate.usage,
-        baseline=_summary(baseline, now),
+        baseline=summary,
         suite=candidate.suite,
         run_id=candidate.id,
         run_version=candidate.version.id,
@@ -63,8 +76,22 @@ def decide(candidate: Run, baseline: Baseline, rules: Rules, *, now: datetime | 
         run_created=candidate.created,
         selection=candidate.selection,
         alpha=rules.alpha,
-        notes=tuple(_notes(sides, rules)),
+        notes=(*_notes(judged, rules), *exceptions.notes(judged.exempt, today, found), *judged.not_quarantined),
+        drift=drifts,
     )
+
+
+def f_key(finding: Finding) -> tuple[str, str]:
+    return finding.rule, finding.category
+
+
+def _exit_code(name: VerdictName, rules: Rules, *, is_stale: bool, has_drifted: bool) -> int:
+    """As `exit_code`; a stale baseline and drift have answers of their own under `when`."""
+    if name is VerdictName.NO_BASELINE and is_stale:
+        return 3 if rules.when.stale is Response.STOP else 0
+    if name is not VerdictName.FAIL and has_drifted and rules.when.drift is Response.STOP:
+        return 3
+    return exit_code(name, rules)
 
 
 def without_results(name: VerdictName, reason: str, rules: Rules, *, suite: str | None) -> Verdict:
@@ -91,176 +118,46 @@ def exit_code(name: VerdictName, rules: Rules) -> int:
     return 3 if response is Response.STOP else 0
 
 
-# ---- findings ---------------------------------------------------------------------------------------------
-
-
-def _findings(sides: Sides, rules: Rules, tests: Tests) -> list[Finding]:
-    found = []
-    for category in (EVERY_CASE, *sides.categories):
-        rule = rules.of(category)
-        if rule.min is not None:
-            found.append(_floor(sides, rule, category, tests.get(("min", category)), rules.alpha))
-        if rule.max_drop is not None:
-            found.append(_drop(sides, rule, category, tests.get(("max_drop", category)), rules.alpha))
-    found.extend(_vanished(category, rules) for category in sides.vanished)
-    found.extend(limits.findings(sides, rules))
-    return found
-
-
-def _vanished(category: str, rules: Rules) -> Finding:
-    rule = rules.of(category)
-    return Finding(
-        rule="min" if rule.max_drop is None and rule.min is not None else "max_drop",
-        metric="score",
-        category=category,
-        status=Status.MISSING,
-        sentence=sentences.vanished(category),
-        limit=rule.min if rule.max_drop is None else rule.max_drop,
-    )
-
-
-def _floor(sides: Sides, rule: Rule, category: str, test: Test | None, alpha: float) -> Finding:
-    members, scored = sides.members(category), sides.scored(category)
-    least = rule.min or 0.0
-    bare = Finding(
-        rule="min", metric="score", category=category, status=Status.MISSING, n=len(members), limit=rule.min,
-        sentence=sentences.nothing_scored(category, len(members)),
-    )  # fmt: skip
-    if not scored:
-        return bare
-    score = mean([sides.means_after[case_id] for case_id in scored])
-    is_below = score < least - ROUNDING
-    if test is None:
-        breached, could, adjusted = is_below, least > 0, None
-    else:
-        breached, could, adjusted = is_below and test.p_adjusted <= alpha, test.could_breach, test.p_adjusted
-    return replace(
-        bare,
-        status=_status(breached, could),
-        after=score,
-        p=None if test is None else test.p,
-        p_adjusted=adjusted,
-        sentence=sentences.floor(category, score, least, adjusted, breached=breached, could_breach=could),
-    )
-
-
-def _drop(sides: Sides, rule: Rule, category: str, test: Test | None, alpha: float) -> Finding:
-    members, scored, pairs = sides.members(category), sides.scored(category), sides.pairs(category)
-    allowed = rule.max_drop or 0.0
-    bare = Finding(
-        rule="max_drop", metric="score", category=category, status=Status.MISSING, n=len(members), n_pairs=len(pairs),
-        limit=rule.max_drop, sentence=sentences.nothing_scored(category, len(members)),
-    )  # fmt: skip
-    if not scored:
-        return bare
-    if not pairs:
-        text = sentences.no_pairs(
-            category, has_baseline=bool(sides.baseline_runs), changed=len(sides.changed(category))
-        )
-        return replace(
-            bare, status=Status.INCONCLUSIVE, after=mean([sides.means_after[i] for i in scored]), sentence=text
-        )
-    before, after = (mean([means[i] for i in pairs]) for means in (sides.means_before, sides.means_after))
-    ci = mean_interval([sides.means_after[i] - sides.means_before[i] for i in pairs])
-    delta = after - before
-    exceeds, could_exceed = -delta > allowed + ROUNDING, before > allowed + ROUNDING
-    if test is None:
-        breached, could = exceeds, could_exceed
-        text = sentences.literal_drop(category, delta, allowed, false_block_rate(sides.samples(pairs), allowed))
-    else:
-        breached, could = exceeds and test.p_adjusted <= alpha, could_exceed and test.could_breach
-        text = sentences.drop(
-            category, before, delta, ci, test.p_adjusted, allowed,
-            breached=breached, could_breach=could, cases=len(pairs), runs=len(sides.baseline_runs),
-        )  # fmt: skip
-    return replace(
-        bare,
-        status=_status(breached, could),
-        before=before,
-        after=after,
-        delta=delta,
-        ci=ci,
-        p=None if test is None else test.p,
-        p_adjusted=None if test is None else test.p_adjusted,
-        sentence=text,
-    )
-
-
-def _status(breached: bool, could_breach: bool) -> Status:
-    if breached:
-        return Status.BREACH
-    return Status.PASS if could_breach else Status.INCONCLUSIVE
-
-
 # ---- the verdict ------------------------------------------------------------------------------------------
 
 
-def _verdict(sides: Sides, baseline: Baseline, rules: Rules, found: Sequence[Finding]) -> tuple[VerdictName, str]:
-    """The first name that applies, with the sentence that says why."""
+def _verdict(
+    judged: Judgement, baseline: Baseline, rules: Rules, found: Sequence[Finding], summary: BaselineSummary
+) -> tuple[VerdictName, str]:
+    """The first name that applies, with the sentence that says why; drift and what was not confirmed are named too."""
+    sides = judged.sides
     quality = [finding for finding in found if finding.rule != "error_rate" and finding.gating]
     checks = (
-        (VerdictName.ERROR, _could_not_evaluate(sides, found)),
-        (VerdictName.NOT_COMPARABLE, _not_comparable(sides, rules)),
+        (VerdictName.ERROR, could_not_evaluate(sides, rules)),
+        (VerdictName.NOT_COMPARABLE, not_comparable(sides, rules)),
         (VerdictName.FAIL, _failure(quality, sides)),
-        (VerdictName.NO_BASELINE, _without_baseline(sides, baseline, rules, quality)),
+        (VerdictName.NO_BASELINE, _without_baseline(judged, baseline, rules, quality, summary)),
         (VerdictName.INCONCLUSIVE, _inconclusive(quality)),
     )
     for name, reason in checks:
         if reason is not None:
-            return name, reason
-    return VerdictName.PASS, _pass(sides, quality)
+            # What could not be evaluated says nothing of drift either.
+            return name, reason if name is VerdictName.ERROR else reason + _asides(judged, found)
+    return VerdictName.PASS, _pass(sides, quality) + _asides(judged, found)
 
 
-def _could_not_evaluate(sides: Sides, found: Sequence[Finding]) -> str | None:
-    candidate = sides.candidate
-    if candidate.stopped is not None:
-        return f"the run did not finish: {candidate.stopped}"
-    for finding in found:
-        if finding.rule == "error_rate" and finding.status is Status.BREACH:
-            return f"{finding.sentence}{_commonest_cause(candidate)}"
-    if not sides.after:
-        return f"no case has a score{_commonest_cause(candidate)}"
-    if sides.lists.missing:
-        lost = sentences.several(sides.lists.missing, 3)
-        return f"results are missing for {sentences.count(len(sides.lists.missing), 'case')}: {lost}"
-    unscored = [category for category in sides.categories if _is_judged(found, category) and not sides.scored(category)]
-    if unscored:
-        return f"no case of {sentences.several(unscored)} has a score{_commonest_cause(candidate)}"
-    return None
+def _asides(judged: Judgement, found: Sequence[Finding]) -> str:
+    """What the first line names whatever the verdict: drift, drops that were not confirmed, and waived ones."""
+    drifted = [finding.category for finding in found if finding.status is Status.DRIFT]
+    doubts = {category for (_, category), fresh in judged.fresh.items() if fresh.answer is Answer.NOT_CONFIRMED}
+    waived = {finding.category for finding in found if not finding.gating and finding.status is Status.BREACH}
+    text = ""
+    if drifted:
+        text += f"; UPSTREAM DRIFT, not this change: {_names(drifted)} fell with the baseline's own requests too"
+    if doubts:
+        text += f"; seemed to fall, and fresh calls did not confirm it: {_names(doubts)}"
+    if waived:
+        text += f"; waived: {_names(waived)}"
+    return text
 
 
-def _is_judged(found: Sequence[Finding], category: str) -> bool:
-    """Whether any rule judges this category."""
-    return any(finding.category == category for finding in found)
-
-
-def _commonest_cause(candidate: Run) -> str:
-    causes: dict[str, int] = {}
-    for result in candidate.results:
-        if not isinstance(result, Scored):
-            causes[result.cause] = causes.get(result.cause, 0) + 1
-    if not causes:
-        return ""
-    return f"; most often: {min(causes, key=lambda cause: (-causes[cause], cause))}"
-
-
-def _not_comparable(sides: Sides, rules: Rules) -> str | None:
-    if not sides.baseline_runs:
-        return None
-    if sides.after and not sides.pairs(EVERY_CASE):
-        if sides.lists.changed:
-            return "no case is comparable with the baseline: every common case has other content or other scorers"
-        if rules.overall.max_drop is not None or any(rules.of(c).max_drop is not None for c in sides.categories):
-            return "no case is comparable with the baseline: the two have no scored case in common"
-    for category in (EVERY_CASE, *sides.categories):
-        changed, members = len(sides.changed(category)), len(sides.members(category))
-        if rules.of(category).max_drop is not None and changed > members / 2:
-            return (
-                f"{sentences.named(category)} is not comparable with the baseline: {changed:,} of its "
-                f"{sentences.count(members, 'case')} {'has' if changed == 1 else 'have'} other content or other "
-                "scorers there"
-            )
-    return None
+def _names(categories: Iterable[str]) -> str:
+    return sentences.several([sentences.named(category) for category in sorted(categories)])
 
 
 def _failure(quality: Sequence[Finding], sides: Sides) -> str | None:
@@ -295,13 +192,23 @@ def _weight(finding: Finding) -> tuple[float, float, str, str]:
     return finding.delta or 0.0, surest, finding.category, finding.rule
 
 
-def _without_baseline(sides: Sides, baseline: Baseline, rules: Rules, quality: Sequence[Finding]) -> str | None:
+def _without_baseline(
+    judged: Judgement, baseline: Baseline, rules: Rules, quality: Sequence[Finding], summary: BaselineSummary
+) -> str | None:
+    sides = judged.sides
     compares = [finding for finding in quality if finding.rule == "max_drop"]
     rises = [limit.metric for limit in rules.limits if limit.max_rise is not None]
     if isinstance(baseline, Missing):
         if not compares and not rises:
             return None
         return f"no baseline, so drops were not judged: {baseline.reason}"
+    if compares and _is_stale(summary, rules):
+        return (
+            f"the baseline is stale: {summary.age_s / DAY_S:.0f} days old, allowed "  # type: ignore[operator]
+            f"{rules.max_baseline_age_days:g}; nothing is proven to be worse than it"
+        )
+    if compares and isinstance(judged.anchor, Missing):
+        return f"no anchor, so drops were not held against it: {judged.anchor.reason}"
     partial = [run for run in sides.baseline_runs if is_partial(run)]
     if compares and partial:
         why = partial[0].selection or partial[0].stopped
@@ -327,7 +234,7 @@ def _is_bare(sides: Sides, category: str) -> bool:
 
 
 def _inconclusive(quality: Sequence[Finding]) -> str | None:
-    if any(finding.status in (Status.PASS, Status.BREACH) for finding in quality):
+    if any(finding.status in (Status.PASS, Status.BREACH, Status.DRIFT) for finding in quality):
         return None
     if not quality:
         return "no rule is switched on, so nothing was judged"
@@ -356,6 +263,11 @@ def _pass(sides: Sides, quality: Sequence[Finding]) -> str:
     return f"nothing is proven to be worse than allowed: {size}{against}{''.join(rest)}"
 
 
+def _is_stale(summary: BaselineSummary, rules: Rules) -> bool:
+    allowed = rules.max_baseline_age_days
+    return allowed is not None and summary.age_s is not None and summary.age_s > allowed * DAY_S
+
+
 # ---- what goes with it ------------------------------------------------------------------------------------
 
 
@@ -374,7 +286,8 @@ def _summary(baseline: Baseline, now: datetime | None) -> BaselineSummary:
     )
 
 
-def _notes(sides: Sides, rules: Rules) -> list[str]:
+def _notes(judged: Judgement, rules: Rules) -> list[str]:
+    sides = judged.sides
     told = sides.candidate.metadata.get("notes")
     nearest = sides.baseline_runs[0] if sides.baseline_runs else None
     notes = [str(note) for note in told] if isinstance(told, list) else []
@@ -385,14 +298,7 @@ def _notes(sides: Sides, rules: Rules) -> list[str]:
             f"Partial run ({sides.candidate.selection}): the other cases were not judged, "
             "and it never becomes a baseline."
         )
-    critical = sorted(name for name in rules.categories if rules.categories[name].critical)
-    if critical:
-        notes.append(
-            f"`critical` is not yet enforced ({sentences.several(critical)}): its floor is judged like any other."
-        )
-    cases = [ref.id for ref in sides.refs.values() if ref.critical]
-    if cases:
-        notes.append(f"`critical` cases are judged like any other for now: {sentences.several(cases)}.")
+    notes.extend(_repeat_notes(judged))
     literal = [name for name in (*sides.categories, EVERY_CASE) if rules.of(name).proof is Proof.LITERAL]
     if literal:
         notes.append("Rules with `proof: literal` compare two numbers; noise alone can fail them.")
@@ -407,6 +313,20 @@ def _notes(sides: Sides, rules: Rules) -> list[str]:
             f"{sentences.count(len(sides.lists.changed), 'case')} with other content or scorers than in the baseline "
             "were not compared."
         )
+    return notes
+
+
+def _repeat_notes(judged: Judgement) -> list[str]:
+    run = judged.sides.candidate
+    notes = []
+    if len(run.steps) > 1:
+        notes.append(sentences.repeats([(step.epochs, step.categories) for step in run.steps[1:]]))
+        if len(judged.looks) != len(run.steps):
+            notes.append("It was repeated for another comparison: here all of it is looked at once.")
+    if run.confirmation is not None and judged.fresh:
+        fresh = run.confirmation
+        cases = len({result.case_id for result in fresh.after})
+        notes.append(sentences.called_anew(fresh.epochs, cases, fresh.how, both=bool(fresh.before)))
     return notes
 
 

@@ -2,20 +2,23 @@
 
 Every floor and every drop rule is one hypothesis. `alpha` is spent once: 20 % on the suite as a whole, 80 % on the
 categories (all of it on whichever side is alone), so that the chance of blocking an unchanged system is at most alpha
-over all rules together.
+over all rules together. A run that was repeated step by step is looked at once a step, each look with its own part.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
+from evalgate.gate.looks import LAST_SHARES, Look, go_on
+from evalgate.gate.pool import mean
 from evalgate.gate.rules import Proof, Rule, Rules
-from evalgate.gate.sides import Sides, mean
+from evalgate.gate.sides import Sides, planned
 from evalgate.records import EVERY_CASE
 from evalgate.stats import floors, guards
 from evalgate.stats.multiplicity import Hypothesis, adjusted_minimum, step_down
@@ -27,6 +30,29 @@ SUITE_SHARE = 0.2
 PLAIN_TAIL_ERROR = 1e-12
 """Below this the table of plain tails is rounding, not probability."""
 
+Key: TypeAlias = tuple[str, str]
+"""Rule and category."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trail:
+    """How a drop's p came about, for whoever wants to follow it."""
+
+    cases: int
+    """Cases, or clusters of them, that were permuted."""
+    moving: int
+    """Those of them whose samples differ at all; the others say nothing."""
+    shortfall: float
+    """What the candidate's samples lack to as many of the pool's best, in score units."""
+    expected: float
+    """What a fair draw from the pool would lack on average."""
+    log_p: float
+    """Before the guards."""
+    churn: float
+    """Factor on the null's variance, since the candidate moves more cases up than chance explains; at least 1."""
+    run: float
+    """Factor on the null's variance, since runs differ as wholes; at least 1."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Test:
@@ -35,49 +61,97 @@ class Test:
     rule: str
     category: str
     p: float
-    best_p: float
-    """The p if every case of it had failed: what the rule can see at all."""
+    best_p: Callable[[], float]
+    """The p if every case of it had failed: what the rule can see at all. Worked out only where it is asked for."""
     attainable: Callable[[float], float]
     same_as: tuple[object, ...]
     """Tests with equal keys are one hypothesis: a sole category is the suite."""
     p_adjusted: float = 1.0
     could_breach: bool = False
+    epochs: int = 1
+    """Repeats of the candidate that it is made of, for reading."""
+    look: int = 0
+    """The look, from 0, at which it was last judged."""
+    spent: float = 1.0
+    """Part of alpha that was its family's at that look."""
+    trail: Callable[[], Trail] | None = None
+    """How a drop's p came about; worked out only where somebody asks."""
+
+    @property
+    def key(self) -> Key:
+        return self.rule, self.category
 
     @property
     def hypothesis(self) -> Hypothesis:
         return Hypothesis(p=self.p, attainable=self.attainable)
 
 
-def run_tests(sides: Sides, rules: Rules) -> dict[tuple[str, str], Test]:
-    """Every hypothesis of this gate by (rule, category), adjusted for all the others."""
-    noise = _Noise(sides)
-    suite: list[Test] = []
-    categories: list[Test] = []
+Tests: TypeAlias = Mapping[Key, Test]
+
+
+def run_tests(
+    sides: Sides,
+    rules: Rules,
+    looks: Sequence[Look],
+    *,
+    part: float = 1.0,
+    asks_reach: bool = True,
+    known: Tests | None = None,
+    start: int = 0,
+) -> dict[Key, Test]:
+    """Every hypothesis of this gate by (rule, category), adjusted for all the others, as the last look at each left it.
+
+    part: of alpha, where another baseline has the rest. asks_reach: whether `could_breach` is worked out.
+    known: what the first `start` looks have given already.
+    A breach requires `p_adjusted <= alpha`: each look's own level is scaled to it.
+    """
+    found: dict[Key, Test] = dict(known or {})
+    for number, look in enumerate(looks[start:], start=start):
+        now = sides if look.steps is None else sides.until(planned(sides.candidate, look.steps))
+        tests = _tests_at(now, rules, look)
+        keys = {test.key for test in tests}
+        gone = [test for key, test in found.items() if key not in keys]
+        judged = _budget(tests, gone, now, look.share * part, rules.alpha)
+        found |= {test.key: replace(test, look=number) for test in judged}
+    return _with_reach(found, sides, rules, looks, part) if asks_reach else found
+
+
+def _tests_at(sides: Sides, rules: Rules, look: Look) -> list[Test]:
+    tests: list[Test] = []
+    noise = Noise(sides)
     for category in (EVERY_CASE, *sides.categories):
-        tests = _tests_of(sides, rules.of(category), category, noise)
-        (suite if category == EVERY_CASE else categories).extend(tests)
+        if look.has(category):
+            # A category that was repeated more often would weigh more in the suite.
+            seen = sides.evenly() if category == EVERY_CASE else sides
+            tests.extend(_tests_of(seen, rules.of(category), category, noise))
+    return tests
+
+
+def _budget(tests: Sequence[Test], gone: Sequence[Test], sides: Sides, share: float, alpha: float) -> list[Test]:
+    """The tests of one look, adjusted within their share of alpha."""
+    joint = any(len(categories) > 1 for categories in sides.clusters.values())
+    suite = [test for test in tests if test.category == EVERY_CASE]
+    named = [test for test in tests if test.category != EVERY_CASE]
+    left = [test for test in gone if test.category != EVERY_CASE]
     if len(sides.categories) == 1:
-        whole = [replace(test, category=EVERY_CASE) for test in suite + categories]
-        adjusted = _share(_distinct(whole), 1.0, rules.alpha)
-        by_key = {test.same_as: test for test in adjusted}
-        everyone = [
-            replace(test, p_adjusted=by_key[test.same_as].p_adjusted, could_breach=by_key[test.same_as].could_breach)
-            for test in suite + categories
+        whole = [replace(test, category=EVERY_CASE) for test in tests]
+        by_key = {test.same_as: test for test in _share(_distinct(whole), [], share, joint=joint)}
+        return [
+            replace(test, p_adjusted=by_key[test.same_as].p_adjusted, spent=by_key[test.same_as].spent)
+            for test in tests
         ]
-    else:
-        everyone = _share(suite, SUITE_SHARE if categories else 1.0, rules.alpha)
-        everyone += _share(categories, 1 - SUITE_SHARE if suite else 1.0, rules.alpha)
-    return {(test.rule, test.category): test for test in everyone}
+    has_suite = bool(suite) or any(test.category == EVERY_CASE for test in gone)
+    judged = _share(suite, [], share * (SUITE_SHARE if named or left else 1.0), joint=joint)
+    return judged + _share(named, left, share * (1 - SUITE_SHARE if has_suite else 1.0), joint=joint)
 
 
-def _tests_of(sides: Sides, rule: Rule, category: str, noise: _Noise) -> list[Test]:
+def _tests_of(sides: Sides, rule: Rule, category: str, noise: Noise) -> list[Test]:
     tests = []
     pairs = sides.pairs(category)
     if rule.max_drop is not None and rule.proof is not Proof.LITERAL and pairs:
-        samples = sides.samples(pairs)
-        tests.append(drop_test(samples, rule, category, noise))
+        tests.append(drop_test(sides.samples(pairs), rule, category, noise))
     scored = sides.scored(category)
-    if rule.min and rule.proof is not Proof.LITERAL and scored:
+    if rule.min and not rule.critical and rule.proof is not Proof.LITERAL and scored:
         after, before = [sides.after[i] for i in scored], [sides.before.get(i, ()) for i in scored]
         tests.append(floor_test(after, before, rule.min, category))
     return tests
@@ -87,32 +161,74 @@ def _distinct(tests: Sequence[Test]) -> list[Test]:
     return list({test.same_as: test for test in tests}.values())
 
 
-def _share(tests: Sequence[Test], share: float, alpha: float) -> list[Test]:
-    """The tests with their p adjusted for one another and scaled so that `p_adjusted <= alpha` spends this share."""
-    level = alpha * share
+def _share(tests: Sequence[Test], gone: Sequence[Test], share: float, *, joint: bool) -> list[Test]:
+    """The tests with their p adjusted for one another and scaled so that `p_adjusted <= alpha` spends this share.
+
+    gone: hypotheses that are judged no more. They could show any p, and take part of the budget as such.
+    joint: hypotheses share clusters of cases, so that chances are added up instead of multiplied.
+    """
+    family = [test.hypothesis for test in tests] + [Hypothesis(p=1.0, attainable=itself) for _ in gone]
     return [
-        replace(
-            test,
-            p_adjusted=min(1.0, p / share),
-            could_breach=p <= level or _could_reach(level, test, [*tests[:index], *tests[index + 1 :]]),
-        )
-        for index, (test, p) in enumerate(zip(tests, step_down([test.hypothesis for test in tests]), strict=True))
+        replace(test, p_adjusted=min(1.0, p / share), spent=share)
+        for test, p in zip(tests, step_down(family, joint=joint), strict=False)
     ]
 
 
-def _could_reach(level: float, test: Test, others: Sequence[Test]) -> bool:
+# ---- what could be seen at all ----------------------------------------------------------------------------
+
+
+def _with_reach(found: Tests, sides: Sides, rules: Rules, looks: Sequence[Look], part: float) -> dict[Key, Test]:
+    """The tests with whether each could have breached at all: not even had every case of it failed, if not.
+
+    Where repeats are decided step by step it would have been repeated to the last, unless it was let go at the first.
+    """
+    repeats = rules.max_epochs if looks[0].steps is not None else None
+    noise = Noise(sides)
+    best = {test.key: _at_best(test, sides, rules, repeats, noise) for test in found.values()}
+    is_sole = len(sides.categories) == 1
+    has_both = len({test.category == EVERY_CASE for test in found.values()}) == 2
+    result = {}
+    for test in found.values():
+        family = [other for other in found.values() if is_sole or _is_suite(other) == _is_suite(test)]
+        others = [other for other in family if other.key != test.key]
+        if is_sole:
+            others = [other for other in _distinct(others) if other.same_as != test.same_as]
+        share = 1.0 if is_sole or not has_both else SUITE_SHARE if _is_suite(test) else 1 - SUITE_SHARE
+        level = rules.alpha * share * part * (1.0 if repeats is None else min(LAST_SHARES))
+        could = test.p_adjusted <= rules.alpha or _could_reach(level, test, others, best)
+        result[test.key] = replace(test, could_breach=could)
+    return result
+
+
+def _is_suite(test: Test) -> bool:
+    return test.category == EVERY_CASE
+
+
+def _at_best(test: Test, sides: Sides, rules: Rules, repeats: int | None, noise: Noise) -> float:
+    """The p that the test could have come to at most."""
+    now = test.best_p()
+    if repeats is None or test.rule != "max_drop" or not 1e-9 < now <= go_on(0, len(sides.members(test.category))):
+        return now
+    samples = sides.samples(sides.pairs(test.category))
+    rule = rules.of(test.category)
+    margin = (rule.max_drop or 0.0) if rule.proof is Proof.BEYOND_MARGIN else 0.0
+    return min(now, _best_drop([item.failed(repeats) for item in samples], margin, noise))
+
+
+def _could_reach(level: float, test: Test, others: Sequence[Test], best: Mapping[Key, float]) -> bool:
     """Whether step-down would have named this test, had all its cases failed and all else been as it is."""
-    if test.best_p * (len(others) + 1) <= level:
+    mine = best[test.key]
+    if mine * (len(others) + 1) <= level:
         return True  # by Bonferroni: nearly always, and at once
-    itself = Hypothesis(p=test.best_p, attainable=_itself)
+    alone = Hypothesis(p=mine, attainable=itself)
     # Its category's floor would have broken with its drop, and the other way round.
-    family = [replace(other, p=other.best_p) if other.category == test.category else other for other in others]
-    rest = [other.hypothesis for other in family if other.p >= test.best_p]
-    if adjusted_minimum(test.best_p, rest) > level:
+    family = [replace(other, p=best[other.key]) if other.category == test.category else other for other in others]
+    rest = [other.hypothesis for other in family if other.p >= mine]
+    if adjusted_minimum(mine, rest) > level:
         return False
-    surer = sorted((other for other in family if other.p < test.best_p), key=lambda other: other.p)
+    surer = sorted((other for other in family if other.p < mine), key=lambda other: other.p)
     return all(
-        adjusted_minimum(other.p, [itself, *rest, *(later.hypothesis for later in surer[rank + 1 :])]) <= level
+        adjusted_minimum(other.p, [alone, *rest, *(later.hypothesis for later in surer[rank + 1 :])]) <= level
         for rank, other in enumerate(surer)
     )
 
@@ -120,25 +236,24 @@ def _could_reach(level: float, test: Test, others: Sequence[Test]) -> bool:
 # ---- drops ------------------------------------------------------------------------------------------------
 
 
-class _Noise:
+class Noise:
     """How much wider than the pooled null the truth may be: measured once over the suite, applied to each category.
 
     Each answer is a factor on the null's variance, at least 1.
     """
 
     def __init__(self, sides: Sides) -> None:
-        pairs = sides.pairs(EVERY_CASE)
-        self._cases = len(pairs)
-        self._observed, self._expected = guards.upward_movement(sides.samples(pairs))
+        samples = sides.samples(sides.pairs(EVERY_CASE))
+        self._cases = len(samples)
+        self._observed, self._expected = guards.upward_movement(samples)
         self._runs = len(sides.baseline_runs)
-        everywhere = [i for i in pairs if all(i in means for means in sides.run_means)]
-        self._overdispersion = guards.run_overdispersion([[means[i] for i in everywhere] for means in sides.run_means])
+        self._overdispersion = sides.pool.overdispersion
 
-    def widening(self, samples: Sequence[Samples]) -> float:
-        """For what was observed of a category with these cases."""
+    def widening(self, samples: Sequence[Samples]) -> tuple[float, float]:
+        """For what was observed of a category with these cases: the factors of churn and of runs."""
         observed, expected = guards.upward_movement(samples)
         churn = guards.churn(observed, expected, _ratio(self._observed, self._expected))
-        return max(1.0, churn) * self._run_widening(samples)
+        return max(1.0, churn), self._run_widening(samples)
 
     def most_if_all_failed(self, samples: Sequence[Samples]) -> float:
         """An upper bound of `if_all_failed` that costs nothing."""
@@ -171,23 +286,38 @@ def _ratio(observed: float, expected: float) -> float:
     return max(0.0, observed) / expected if expected > 1e-12 else 1.0
 
 
-def drop_test(samples: Sequence[Samples], rule: Rule, category: str, noise: _Noise) -> Test:
+def drop_test(samples: Sequence[Samples], rule: Rule, category: str, noise: Noise) -> Test:
     """The pooled test of a drop in these cases; with `beyond_margin`, of a drop larger than `max_drop`."""
     law = Law(samples)
     is_margin = rule.proof is Proof.BEYOND_MARGIN
     margin = (rule.max_drop or 0.0) if is_margin else 0.0
-    widening = noise.widening(samples)
+    churn, run = noise.widening(samples)
+    log_p = law.log_tail(_beyond(law, samples, margin))
     return Test(
         rule="max_drop",
         category=category,
-        p=math.exp(guards.guarded(law.log_tail(_beyond(law, samples, margin)), widening)),
-        best_p=_best_drop(samples, margin, noise),
-        attainable=partial(_attainable_drop, law, widening),
+        p=math.exp(guards.guarded(log_p, churn * run)),
+        best_p=partial(_best_drop, samples, margin, noise),
+        attainable=partial(_attainable_drop, law, churn * run),
         same_as=("max_drop", margin if is_margin else None),
+        epochs=max(len(item.after) for item in samples),
+        trail=partial(_trail, samples, log_p, churn, run),
     )
 
 
-def _best_drop(samples: Sequence[Samples], margin: float, noise: _Noise) -> float:
+def _trail(samples: Sequence[Samples], log_p: float, churn: float, run: float) -> Trail:
+    return Trail(
+        cases=len(samples),
+        moving=sum(item.step > 0 for item in samples),
+        shortfall=sum(item.shortfall for item in samples) / GRID,
+        expected=math.fsum(sum(i.pool) * len(i.after) / (len(i.before) + len(i.after)) for i in samples) / GRID,
+        log_p=log_p,
+        churn=churn,
+        run=run,
+    )
+
+
+def _best_drop(samples: Sequence[Samples], margin: float, noise: Noise) -> float:
     """The p that this test would have given, had every case failed; below 1e-9 an upper bound of it."""
     if margin > 0:
         worst = [item.worst for item in samples]
@@ -250,24 +380,26 @@ def floor_test(
     repeats = floors.even_repeats([len(scores) for scores in after])
     average = mean([mean(scores) for scores in after])
     attainable: Callable[[float], float]
+    best: Callable[[], float]
     if floor >= 1:
-        p, best = (1.0 if average >= 1 else 0.0), 0.0
+        p, best = (1.0 if average >= 1 else 0.0), partial(float, 0.0)
         attainable = _nothing
     elif variance is not None and 2 * repeated >= len(before):
         p = floors.history_floor_p(average, floor, cases=len(after), repeats=repeats, variance=variance)
-        best = floors.history_floor_p(0.0, floor, cases=len(after), repeats=repeats, variance=variance)
-        attainable = _itself
+        best = partial(floors.history_floor_p, 0.0, floor, cases=len(after), repeats=repeats, variance=variance)
+        attainable = itself
     else:
         trials = math.floor(len(after) * repeats + 1e-9)
         # Graded scores have no count of passes: the next whole one above their sum is kind to the candidate.
         passed = math.ceil(average * trials - 1e-9)
         p = floors.binomial_floor_p(passed, trials, floor)
-        best = floors.binomial_floor_p(0, trials, floor)
+        best = partial(floors.binomial_floor_p, 0, trials, floor)
         attainable = floors.binomial_attainable(trials, floor)
     return Test(rule="min", category=category, p=p, best_p=best, attainable=attainable, same_as=("min", floor))
 
 
-def _itself(x: float) -> float:
+def itself(x: float) -> float:
+    """The attainable p of a hypothesis that could show any."""
     return x
 
 

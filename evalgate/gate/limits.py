@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 from evalgate.gate import sentences
+from evalgate.gate.pool import mean
 from evalgate.gate.rules import Limit, Rules
-from evalgate.gate.sides import Sides, mean, outputs
+from evalgate.gate.sides import Sides, outputs
 from evalgate.records import EVERY_CASE, Finding, Output, Scored, Status
 from evalgate.stats.interval import percentile
 

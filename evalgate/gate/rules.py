@@ -47,7 +47,7 @@ class Rule:
     """Largest drop of the mean score that is accepted; None: drops are not judged."""
     proof: Proof = Proof.SHOWN
     critical: bool = False
-    """Recorded; a critical floor is judged like any other until the reversed burden is built."""
+    """The burden of the floor is reversed: not being below it has to be proven, or the gate fails."""
 
 
 OFF = Rule(min=None, max_drop=None)
@@ -88,7 +88,37 @@ class Rules:
     baseline_runs: int = 10
     removed_categories: tuple[str, ...] = ()
     pass_mark: float = 0.5
+    confirm: bool = True
+    """Whether what would block is called anew first, where that can be done."""
+    trust_history: bool = True
+    """False: only a confirmation at the strict level blocks; the history merely raises the doubt."""
+    max_epochs: int = 8
+    """How often a case is repeated at most, where the repeats are not fixed beforehand."""
+    max_extra_calls: int | None = None
+    """Calls that repeats may add to a run; None: twice its cases."""
+    max_baseline_age_days: float | None = 90.0
+    """A baseline that is older is stale; None: none is."""
+    anchor: str | None = None
+    """Name of a blessed run against which every drop rule is held as well."""
     when: When = When()
+
+    @property
+    def confirm_level(self) -> float:
+        """The p that fresh calls of both sides have to reach to confirm a block."""
+        return 0.2 if self.trust_history else 0.05
+
+    def drops_only(self) -> Rules:
+        """The same without floors: what is held against an anchor."""
+        return replace(
+            self,
+            overall=replace(self.overall, min=None, critical=False),
+            each_category=replace(self.each_category, min=None, critical=False),
+            categories={name: replace(rule, min=None, critical=False) for name, rule in self.categories.items()},
+        )
+
+    def extra_calls(self, cases: int) -> int:
+        """How many calls repeats may add to a run of so many cases."""
+        return 2 * cases if self.max_extra_calls is None else self.max_extra_calls
 
     def of(self, category: str) -> Rule:
         """The rule of a category; `"*"` is every case together."""
@@ -128,19 +158,26 @@ def parse_rules(given: Mapping[str, Any] | None) -> Rules:
     later: list[Fault] = []
     _unknown(given, KEYS, "", faults)
     _refuse_what_is_not_built(given, later)
-    each = _rule(given, "each_category", Rule(), faults, later)
+    each = _rule(given, "each_category", Rule(), faults)
     rules = Rules(
         alpha=_number(given, "alpha", 0.05, faults, low=0, high=0.5, open_low=True) or 0.05,
-        overall=_rule(given, "overall", Rule(), faults, later),
+        overall=_rule(given, "overall", Rule(), faults),
         each_category=each,
-        categories=_categories(given, each, faults, later),
+        categories=_categories(given, each, faults),
         limits=_limits(given, faults),
         error_rate=_error_rate(given, faults),
         baseline_runs=_count(given, "baseline_runs", 10, faults),
         removed_categories=_names(given, "removed_categories", faults),
         pass_mark=_pass_mark(given, faults),
-        when=_when(given, faults, later),
+        confirm=_flag(given, "confirm", faults),
+        trust_history=_flag(given, "trust_history", faults),
+        max_epochs=_count(given, "max_epochs", 8, faults),
+        max_extra_calls=_extra_calls(given, faults),
+        max_baseline_age_days=_number(given, "max_baseline_age_days", 90.0, faults, low=0, open_low=True),
+        anchor=_anchor(given, faults),
+        when=_when(given, faults),
     )
+    faults.extend(_unprovable(rules))
     if faults:
         raise InputError(sorted(faults + later))
     if later:
@@ -149,34 +186,18 @@ def parse_rules(given: Mapping[str, Any] | None) -> Rules:
 
 
 def _refuse_what_is_not_built(given: Mapping[str, Any], later: list[Fault]) -> None:
-    built: dict[str, tuple[Any, ...]] = {
-        # Key -> the values that describe what evalgate does today; they may stand there, others are a promise.
-        "confirm": (True, False, None),  # confirmation would only block less
-        "trust_history": (True, None),
-        "rules_from": ("head", None),
-        "anchor": (None,),
-        "max_epochs": (1, None),
-        "max_extra_calls": (0, None),
-        "max_baseline_age_days": (None,),
-    }
-    instead = {
-        "max_epochs": "Leave it out; `run.epochs` repeats every case.",
-        "max_extra_calls": "Leave it out; `run.epochs` repeats every case.",
-    }
-    for key, values in built.items():
-        if key in given and not any(given[key] is value or given[key] == value for value in values):
-            what = f"`{key}: {given[key]}` is not yet built and would make the verdict stricter"
-            later.append(Fault(where=key, what=what, hint=instead.get(key, "Leave it out for now.")))
+    # What describes evalgate as it is today may stand there; anything else is a promise.
+    if given.get("rules_from") not in (None, "head"):
+        what = f"`rules_from: {given['rules_from']}` is not yet built and would make the verdict stricter"
+        later.append(Fault(where="rules_from", what=what, hint="Leave it out for now."))
 
 
-def _categories(given: Mapping[str, Any], each: Rule, faults: list[Fault], later: list[Fault]) -> dict[str, Rule]:
+def _categories(given: Mapping[str, Any], each: Rule, faults: list[Fault]) -> dict[str, Rule]:
     named = _mapping(given, "categories", "", faults)
     if EVERY_CASE in named:
         hint = "Write its rule under `overall`."
         faults.append(Fault(where=f"categories.{EVERY_CASE}", what="'*' is every case, not a category", hint=hint))
-    return {
-        str(name): _rule(named, name, each, faults, later, path=f"categories.{name}") for name in sorted(named, key=str)
-    }
+    return {str(name): _rule(named, name, each, faults, path=f"categories.{name}") for name in sorted(named, key=str)}
 
 
 def _rule(
@@ -184,7 +205,6 @@ def _rule(
     key: str,
     inherited: Rule,
     faults: list[Fault],
-    later: list[Fault],
     *,
     path: str | None = None,
 ) -> Rule:
@@ -204,9 +224,6 @@ def _rule(
     if "proof" in written:
         rule = replace(rule, proof=_choice(written, "proof", Proof, Proof.SHOWN, faults, path))
     if "critical" in written:
-        if written["critical"] is True and not path.startswith("categories."):
-            what = "`critical: true` is not yet built and would make the verdict stricter"
-            later.append(Fault(where=f"{path}.critical", what=what, hint="Leave it out for now."))
         if not isinstance(written["critical"], bool):
             faults.append(Fault(where=f"{path}.critical", what="is neither true nor false"))
         rule = replace(rule, critical=written["critical"] is True)
@@ -246,7 +263,44 @@ def _pass_mark(given: Mapping[str, Any], faults: list[Fault]) -> float:
     return 0.5 if value is None else value
 
 
-def _when(given: Mapping[str, Any], faults: list[Fault], later: list[Fault]) -> When:
+def _flag(given: Mapping[str, Any], key: str, faults: list[Fault]) -> bool:
+    value = given.get(key)
+    if value is not None and not isinstance(value, bool):
+        faults.append(Fault(where=key, what=f"`{key}` is true or false, this is {value!r}"))
+    return value is not False
+
+
+def _extra_calls(given: Mapping[str, Any], faults: list[Fault]) -> int | None:
+    value = given.get("max_extra_calls")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        hint = "0 repeats nothing; leave it out for twice the cases."
+        faults.append(Fault(where="max_extra_calls", what=f"is a whole number from 0, this is {value!r}", hint=hint))
+        return None
+    return value
+
+
+def _anchor(given: Mapping[str, Any], faults: list[Fault]) -> str | None:
+    value = given.get("anchor")
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        hint = "Bless a run with `evalgate baseline bless RUN --reason … --name NAME`."
+        faults.append(Fault(where="anchor", what=f"is the name of a blessed run, this is {value!r}", hint=hint))
+        return None
+    return value
+
+
+def _unprovable(rules: Rules) -> list[Fault]:
+    """Critical rules without a floor: there would be nothing to prove."""
+    named = {"overall": rules.overall, "each_category": rules.each_category}
+    named |= {f"categories.{name}": rule for name, rule in rules.categories.items()}
+    hint = "Write the score that has to be proven: `min: 0.98`."
+    return [
+        Fault(where=path, what="`critical: true` proves a floor, and there is no `min`", hint=hint)
+        for path, rule in named.items()
+        if rule.critical and not rule.min
+    ]
+
+
+def _when(given: Mapping[str, Any], faults: list[Fault]) -> When:
     written = _mapping(given, "when", "", faults)
     names = tuple(When.__dataclass_fields__)
     _unknown(written, names, "when", faults)
@@ -256,10 +310,6 @@ def _when(given: Mapping[str, Any], faults: list[Fault], later: list[Fault]) -> 
         for name in names
         if name in written
     }
-    for name in ("stale", "drift"):
-        if chosen.get(name) is Response.STOP:
-            what = f"`{name}: stop` is not yet built and would make the verdict stricter"
-            later.append(Fault(where=f"when.{name}", what=what, hint="Leave it out for now."))
     return When(**chosen)
 
 
@@ -349,7 +399,7 @@ def schema() -> dict[str, Json]:
             "min": {**share, "description": "Floor of the mean score, 0 to 1."},
             "max_drop": {**share, "description": "Largest accepted drop of the mean score: 0.05 is five points."},
             "proof": {"enum": [item.value for item in Proof], "description": "What has to be proven to block."},
-            "critical": {"type": "boolean", "description": "Recorded; the reversed burden of proof is not yet built."},
+            "critical": {"type": "boolean", "description": "The floor `min` has to be proven, or the gate fails."},
         },
     }
     amount: dict[str, Json] = {
@@ -390,8 +440,33 @@ def schema() -> dict[str, Json]:
             "baseline_runs": {"type": "integer", "minimum": 1},
             "removed_categories": {"type": "array", "items": {"type": "string"}},
             "pass_mark": {"type": "number", "minimum": 0, "maximum": 1},
-            "confirm": {"type": "boolean"},
-            "trust_history": {"const": True},
+            "confirm": {
+                "type": ["boolean", "null"],
+                "description": "Call both sides anew before a block, where the baseline can be called again.",
+            },
+            "trust_history": {
+                "type": ["boolean", "null"],
+                "description": "false: fresh calls have to confirm a block at 5 % instead of 20 %.",
+            },
+            "max_epochs": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "How often a case that stays undecided is repeated at most.",
+            },
+            "max_extra_calls": {
+                "type": ["integer", "null"],
+                "minimum": 0,
+                "description": "Calls that repeats may add to a run. Default: twice its cases.",
+            },
+            "max_baseline_age_days": {
+                "type": ["number", "null"],
+                "exclusiveMinimum": 0,
+                "description": "An older baseline is stale, which is never a pass. Default 90.",
+            },
+            "anchor": {
+                "type": ["string", "null"],
+                "description": "Name of a blessed run against which every drop rule is held as well.",
+            },
             "rules_from": {"const": "head"},
         },
     }

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from evalgate.records import EVERY_CASE
+
+if TYPE_CHECKING:
+    from evalgate.gate.confirm import Fresh
 
 
 def points(share: float) -> str:
@@ -97,6 +101,64 @@ def floor(
     if score < least - 1e-12:
         return f"{text}. Not proven to be below (adjusted p {chance(p_adjusted)})"
     return text
+
+
+def critical_floor(category: str, score: float, least: float, p: float | None, *, is_proven: bool) -> str:
+    text = f"{named(category)} is critical: it scores {points(score)} %, and {points(least)} % has to be proven"
+    if is_proven:
+        return f"{text}: it is (p {chance(p)})"
+    if score < least - 1e-12:
+        return f"{text}: it is below"
+    return f"{text}: it is not (p {chance(p)}). More cases, repeats or baseline runs would prove it, if it is true"
+
+
+def critical_cases(category: str, cases: int, fallen: Sequence[str], few: Sequence[str], unsure: Sequence[str]) -> str:
+    """fallen: flips that their own repeats confirm; few: flips with too few repeats; unsure: flips that repeats do not
+    confirm."""
+    text = f"{count(cases, 'critical case')} of {named(category)}"
+    if fallen:
+        return f"{text}: {several(fallen)} passed in the baseline and {'does' if len(fallen) == 1 else 'do'} not now"
+    if few:
+        return f"{text}: {several(few)} may have flipped; three repeats of a case are needed to say so"
+    if unsure:
+        return f"{text}: {several(unsure)} failed now and then, which its history explains"
+    return f"{text}: none flipped"
+
+
+def in_quarantine(category: str, cases: int) -> str:
+    return f"{named(category)}: {'its case is' if cases == 1 else f'all of its {cases:,} cases are'} in quarantine"
+
+
+def fresh_calls(fresh: Fresh) -> str:
+    """What calling both sides anew has shown, to be put behind a sentence on a drop or a floor."""
+    asked = f"{count(fresh.epochs, 'fresh repeat')} of {'both sides' if fresh.has_both else 'this change alone'}"
+    if fresh.answer == "unknown":
+        return ". It could not be confirmed: too few fresh calls were answered"
+    if fresh.before is None:
+        seen = f"{points(fresh.after or 0.0)} %, p {chance(fresh.p)}"
+    else:
+        then = "before" if fresh.has_both else "in its history"
+        seen = f"{points(fresh.before)} % {then}, {points(fresh.after or 0.0)} % now, p {chance(fresh.p)}"
+    if fresh.answer == "confirmed":
+        return f". Confirmed by {asked}: {seen}"
+    if fresh.answer == "drift":
+        return (
+            ". Not blamed on this change: asked again now, the baseline's own requests fell from "
+            f"{points(fresh.history or 0.0)} to {points(fresh.before or 0.0)} % (p {chance(fresh.p_drift)}), and "
+            f"against them {asked} show no drop (p {chance(fresh.p)})"
+        )
+    return f". Not confirmed by {asked}: {seen}, and p {fresh.level:g} was needed"
+
+
+def repeats(steps: Sequence[tuple[int, Sequence[str]]]) -> str:
+    """steps: repeats and who had them, from the second step on."""
+    told = [f"{several([named(name) for name in names])} to {epochs}" for epochs, names in steps]
+    return f"Undecided after one call a case, and repeated: {'; then '.join(told)} calls a case."
+
+
+def called_anew(epochs: int, cases: int, how: str, *, both: bool) -> str:
+    sides = "this change and the baseline, in turns" if both else "this change alone"
+    return f"Before blocking, {count(cases, 'case')} were called anew, {epochs} times, {sides}: {how}."
 
 
 def nothing_scored(category: str, cases: int) -> str:

@@ -70,7 +70,16 @@ def test_no_rules_at_all_are_the_defaults(nothing: dict[str, Any] | None) -> Non
         ({"baseline_runs": 3}, {"baseline_runs": 3}),
         ({"removed_categories": ["old"]}, {"removed_categories": ("old",)}),
         ({"confirm": True, "trust_history": True, "rules_from": "head", "anchor": None}, {}),
-        ({"confirm": False}, {}),
+        ({"confirm": False}, {"confirm": False}),
+        ({"confirm": None}, {}),
+        ({"trust_history": False}, {"trust_history": False}),
+        ({"anchor": "v1.0"}, {"anchor": "v1.0"}),
+        ({"max_epochs": 3}, {"max_epochs": 3}),
+        ({"max_extra_calls": 0}, {"max_extra_calls": 0}),
+        ({"max_extra_calls": None}, {}),
+        ({"max_baseline_age_days": 30}, {"max_baseline_age_days": 30.0}),
+        ({"max_baseline_age_days": None}, {"max_baseline_age_days": None}),
+        ({"when": {"stale": "stop"}}, {"when": gate.When(stale=Response.STOP)}),
     ],
 )
 def test_absent_keys_default_one_by_one(given: dict[str, Any], changed: dict[str, Any]) -> None:
@@ -139,8 +148,8 @@ def test_a_bad_rule_is_refused_with_its_place_and_what_to_write(given: dict[str,
 def test_all_faults_are_told_together() -> None:
     """And what is not built among them."""
     with pytest.raises(InputError) as complaint:
-        parse_rules({"alfa": 1, "overall": {"min": 7}, "anchor": "v1"})
-    assert [fault.where for fault in complaint.value.faults] == ["alfa", "anchor", "overall.min"]
+        parse_rules({"alfa": 1, "overall": {"min": 7}, "rules_from": "base"})
+    assert [fault.where for fault in complaint.value.faults] == ["alfa", "overall.min", "rules_from"]
 
 
 @pytest.mark.parametrize("rules", ["strict", 3, [{"alpha": 0.05}]])
@@ -153,14 +162,7 @@ def test_rules_that_are_no_mapping_are_refused(rules: Any) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        {"anchor": "v1.0"},
         {"rules_from": "base"},
-        {"trust_history": False},
-        {"max_epochs": 8},
-        {"max_extra_calls": 100},
-        {"max_baseline_age_days": 30},
-        {"when": {"stale": "stop"}},
-        {"when": {"drift": "stop"}},
     ],
 )
 def test_what_would_be_stricter_and_is_not_built_is_refused_not_ignored(given: dict[str, Any]) -> None:

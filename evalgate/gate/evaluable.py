@@ -1,0 +1,66 @@
+"""Can this run be judged at all, and compared with its baseline? Asked before any rule is."""
+
+from __future__ import annotations
+
+from evalgate.gate import limits, sentences
+from evalgate.gate.rules import Rule, Rules
+from evalgate.gate.sides import Sides
+from evalgate.records import EVERY_CASE, Run, Scored, Status
+
+
+def could_not_evaluate(sides: Sides, rules: Rules) -> str | None:
+    """Why this run says nothing on quality, in a sentence without a full stop; None: it can be judged."""
+    candidate = sides.candidate
+    if candidate.stopped is not None:
+        return f"the run did not finish: {candidate.stopped}"
+    if rules.error_rate is not None:
+        errors = limits.error_rate(sides, rules.error_rate)
+        if errors.status is Status.BREACH:
+            return f"{errors.sentence}{_commonest_cause(candidate)}"
+    if not sides.after:
+        return f"no case has a score{_commonest_cause(candidate)}"
+    if sides.missing:
+        lost = sentences.several(sides.missing, 3)
+        return f"results are missing for {sentences.count(len(sides.missing), 'case')}: {lost}"
+    unscored = [
+        category
+        for category in sides.categories
+        if _is_judged(rules.of(category)) and not any(i in sides.after for i in sides.members(category))
+    ]
+    if unscored:
+        return f"no case of {sentences.several(unscored)} has a score{_commonest_cause(candidate)}"
+    return None
+
+
+def _is_judged(rule: Rule) -> bool:
+    return rule.min is not None or rule.max_drop is not None
+
+
+def _commonest_cause(candidate: Run) -> str:
+    causes: dict[str, int] = {}
+    for result in candidate.results:
+        if not isinstance(result, Scored):
+            causes[result.cause] = causes.get(result.cause, 0) + 1
+    if not causes:
+        return ""
+    return f"; most often: {min(causes, key=lambda cause: (-causes[cause], cause))}"
+
+
+def not_comparable(sides: Sides, rules: Rules) -> str | None:
+    """Why too little of it can be compared with the baseline that there is; None: enough can."""
+    if not sides.baseline_runs:
+        return None
+    if sides.after and not sides.pairs(EVERY_CASE):
+        if sides.pool.changed:
+            return "no case is comparable with the baseline: every common case has other content or other scorers"
+        if rules.overall.max_drop is not None or any(rules.of(c).max_drop is not None for c in sides.categories):
+            return "no case is comparable with the baseline: the two have no scored case in common"
+    for category in (EVERY_CASE, *sides.categories):
+        changed, members = len(sides.changed(category)), len(sides.members(category))
+        if rules.of(category).max_drop is not None and changed > members / 2:
+            return (
+                f"{sentences.named(category)} is not comparable with the baseline: {changed:,} of its "
+                f"{sentences.count(members, 'case')} {'has' if changed == 1 else 'have'} other content or other "
+                "scorers there"
+            )
+    return None

@@ -1,0 +1,184 @@
+"""What to call next: who is still undecided and repeated, and what has to be called anew before it blocks. Pure.
+
+`Planner.next_calls` is asked after each step of a run until it answers None. The verdict then replays the same steps
+from the run alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TypeAlias
+
+from evalgate.gate import critical
+from evalgate.gate.evaluable import could_not_evaluate, not_comparable
+from evalgate.gate.judgement import Judgement, doubted, judge
+from evalgate.gate.looks import go_on, is_ample, next_epochs, suite_go_on
+from evalgate.gate.rules import Rules
+from evalgate.gate.sides import planned
+from evalgate.records import EVERY_CASE, Baseline, Exceptions, Missing, Run
+
+FRESH_EPOCHS = 4
+"""Fresh repeats of each case and side in a confirmation."""
+
+FEW_CASES = 100
+"""Up to so many doubted cases the fresh repeats are doubled: there a drop is hard to see again, and calls are few."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class More:
+    """Repeat these cases until each has so many results."""
+
+    epochs: int
+    """Results of each case after it, those that it has included."""
+    categories: tuple[str, ...]
+    """Who is repeated, sorted; `("*",)`: every case; (): critical cases alone."""
+    case_ids: tuple[str, ...]
+    """Every case that is to be called, sorted: those of the categories, and critical ones whose flip is open."""
+    is_last: bool
+    """Whether the limits on repeats allow no step after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """Call these cases anew, both sides in turns, before anything blocks."""
+
+    epochs: int
+    categories: tuple[str, ...]
+    case_ids: tuple[str, ...]
+
+
+NextCalls: TypeAlias = More | Doubt | None
+
+
+class Planner:
+    """Plans one run, step by step; what earlier steps have shown is kept at hand."""
+
+    def __init__(
+        self,
+        baseline: Baseline,
+        rules: Rules,
+        *,
+        today: date,
+        anchor: Baseline | None = None,
+        exempt: Exceptions | None = None,
+    ) -> None:
+        """today: for exceptions that expire, UTC."""
+        self._baseline, self._rules, self._today = baseline, rules, today
+        self._anchor, self._exempt = anchor, exempt or Exceptions()
+        self._judged: Judgement | None = None
+
+    def next_calls(self, run: Run, *, room: int | None = None) -> NextCalls:
+        """What to call next for this run; None: it is ready for its verdict.
+
+        A run without steps has fixed repeats: it is confirmed, but never repeated. room: calls that may still be made,
+        whatever the rules allow.
+        """
+        rules = self._rules
+        if isinstance(self._baseline, Missing) or run.stopped is not None or run.confirmation is not None:
+            return None
+        judged = self._judged = judge(
+            run,
+            self._baseline,
+            rules,
+            anchor=self._anchor,
+            exempt=self._exempt,
+            today=self._today,
+            asks_reach=False,
+            earlier=self._judged,
+        )
+        if could_not_evaluate(judged.sides, rules) or not_comparable(judged.sides, rules):
+            return None
+        doubts = doubted(judged.sides, judged.tests, rules)
+        if doubts:
+            return _doubt(judged, sorted({category for _, category in doubts})) if rules.confirm else None
+        if judged.anchor_sides is not None and doubted(judged.anchor_sides, judged.anchor_tests, rules):
+            return None
+        return _more(judged, rules, room) if run.steps else None
+
+
+def _doubt(judged: Judgement, categories: list[str]) -> Doubt:
+    sides = judged.sides
+    wanted = {case_id for category in categories for case_id in sides.scored(category)}
+    epochs = FRESH_EPOCHS * (2 if len(wanted) <= FEW_CASES else 1)
+    return Doubt(epochs=epochs, categories=tuple(categories), case_ids=tuple(sorted(wanted)))
+
+
+def _more(judged: Judgement, rules: Rules, most: int | None) -> More | None:
+    run = judged.sides.candidate
+    room = rules.extra_calls(len(run.cases)) - _repeats_made(run)
+    room = room if most is None else min(room, most)
+    flips = _open_flips(judged, rules)
+    for names in [] if run.steps[-1].is_last else _undecided(judged, rules):
+        more = _step(judged, rules, sorted(names), room, flips)
+        if more is not None:
+            return more
+    if flips and _most_epochs(judged, flips) < critical.REPEATS <= rules.max_epochs:
+        return More(epochs=critical.REPEATS, categories=(), case_ids=tuple(flips), is_last=False)
+    return None
+
+
+def _step(judged: Judgement, rules: Rules, names: list[str], room: int, flips: list[str]) -> More | None:
+    """The next step for these categories, or as much of it as there is room for; None: not a single repeat."""
+    run = judged.sides.candidate
+    now = run.steps[-1].epochs
+    wanted, members = planned(run), _members(judged, names)
+    due = next_epochs(now, rules)
+    for epochs in range(due, now, -1):
+        if sum(epochs - wanted[case_id] for case_id in members) <= room:
+            return More(
+                epochs=epochs,
+                categories=tuple(names),
+                case_ids=tuple(sorted({*members, *flips})),
+                is_last=epochs >= rules.max_epochs or epochs < due,
+            )
+    return None
+
+
+def _undecided(judged: Judgement, rules: Rules) -> list[set[str]]:
+    """Who may be repeated next, the first choice first: every case (`"*"`) for the suite's sake, or categories.
+
+    While calls are scarce, the suite has the choice only where no category is nearer to a block than it is.
+    """
+    number = len(judged.looks) - 1
+    categories: set[str] = set()
+    nearest: dict[bool, float] = {True: 1.0, False: 1.0}
+    suite = 1.0
+    for tests in (judged.tests, judged.anchor_tests):
+        for (_, name), test in tests.items():
+            if test.look != number:
+                continue
+            is_suite = name == EVERY_CASE
+            nearest[is_suite] = min(nearest[is_suite], test.p_adjusted)
+            if is_suite:
+                suite = min(suite, test.p)
+            elif test.p <= go_on(number, len(judged.sides.members(name))):
+                categories.add(name)
+    ample = is_ample(rules, len(judged.sides.candidate.cases))
+    wants_all = suite <= suite_go_on(number, is_ample=ample)
+    if wants_all and (ample or not categories or nearest[True] <= nearest[False]):
+        return [{EVERY_CASE}, categories] if categories else [{EVERY_CASE}]
+    return [categories] if categories else []
+
+
+def _members(judged: Judgement, names: list[str]) -> set[str]:
+    return {case_id for name in names for case_id in judged.sides.members(name)}
+
+
+def _repeats_made(run: Run) -> int:
+    """Planned calls beyond one a case."""
+    return sum(planned(run).values()) - len(run.cases)
+
+
+def _open_flips(judged: Judgement, rules: Rules) -> list[str]:
+    return [
+        case_id
+        for case_id in critical.flipped(judged.sides, rules)
+        if len(judged.sides.after[case_id]) < critical.FEWEST_REPEATS
+    ]
+
+
+def _most_epochs(judged: Judgement, case_ids: list[str]) -> int:
+    """The highest epoch that any of these cases was called for."""
+    asked = set(case_ids)
+    return max((r.epoch for r in judged.sides.candidate.results if r.case_id in asked), default=0)

@@ -1,0 +1,217 @@
+"""The baseline as a candidate's cases can be compared with it: its scores case by case, all of its runs pooled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from evalgate.records import EVERY_CASE, Baseline, CaseRef, Json, Missing, Nearest, Result, Run, Scored, may_agree
+from evalgate.stats import guards
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """What the baseline offers for these cases. Does not depend on how the candidate fared."""
+
+    refs: Mapping[str, CaseRef]
+    """The candidate's planned cases by id, sorted."""
+    runs: tuple[Run, ...]
+    before: Mapping[str, Sequence[float]]
+    """Comparable scores of all runs by case, sorted; cases without any are absent."""
+    per_run: Sequence[Mapping[str, Sequence[float]]]
+    """Per run: comparable scores by case, in the order of epochs."""
+    seen: Mapping[str, CaseRef]
+    """The cases that the baseline has, comparable or not."""
+    changed: frozenset[str]
+    """Cases on both sides of which no run has the same content and scorers."""
+
+    @cached_property
+    def means(self) -> Mapping[str, float]:
+        """Mean of all runs' scores by case."""
+        return means_of(self.before)
+
+    @cached_property
+    def members(self) -> Mapping[str, list[str]]:
+        """Case ids by category, sorted; `"*"` is every case."""
+        found: dict[str, list[str]] = {EVERY_CASE: list(self.refs)}
+        for case_id, ref in self.refs.items():
+            for name in ref.categories:
+                found.setdefault(name, []).append(case_id)
+        return found
+
+    @cached_property
+    def categories(self) -> tuple[str, ...]:
+        return tuple(sorted(name for name in self.members if name != EVERY_CASE))
+
+    @cached_property
+    def overdispersion(self) -> float:
+        """How much more its runs differ as wholes than their cases' own noise explains; 1 is no more."""
+        means = [means_of(scores) for scores in self.per_run]
+        everywhere = [i for i in self.refs if all(i in found for found in means)]
+        return guards.run_overdispersion([[found[i] for i in everywhere] for found in means])
+
+
+_LAST: list[tuple[tuple[CaseRef, ...], Baseline, Pool]] = []
+"""The pools worked out last: a run is judged after each of its steps, against one baseline."""
+
+_KEPT_POOLS = 3
+
+
+def pool_of(cases: tuple[CaseRef, ...], baseline: Baseline) -> Pool:
+    """The pool of this baseline for these cases. Asked again with the very same objects, it is not worked out again."""
+    for known_cases, known_baseline, pool in _LAST:
+        if known_cases is cases and known_baseline is baseline:
+            return pool
+    pool = _pool(cases, baseline)
+    _LAST.insert(0, (cases, baseline, pool))
+    del _LAST[_KEPT_POOLS:]
+    return pool
+
+
+def _pool(cases: tuple[CaseRef, ...], baseline: Baseline) -> Pool:
+    runs = () if isinstance(baseline, Missing) else baseline.runs
+    refs = {ref.id: ref for ref in sorted(cases, key=lambda ref: ref.id)}
+    known = [{ref.id: ref for ref in run.cases} for run in runs]
+    comparable = [
+        {i for i, ref in refs.items() if (was := others.get(i)) is not None and _is_comparable(was, ref)}
+        for others in known
+    ]
+    per_run = [scores_of(run.results, ids) for run, ids in zip(runs, comparable, strict=True)]
+    seen = _baseline_cases(baseline, known)
+    return Pool(
+        refs=refs,
+        runs=tuple(runs),
+        before=pooled(per_run),
+        per_run=[{i: kept.scores for i, kept in scores.items()} for scores in per_run],
+        seen=seen,
+        changed=frozenset(i for i in refs if i in seen and not any(i in ids for ids in comparable)),
+    )
+
+
+def mean(values: Sequence[float]) -> float:
+    """Mean of at least one value; the sum does not depend on their order."""
+    return values[0] if len(values) == 1 else math.fsum(values) / len(values)
+
+
+def means_of(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """The mean of each."""
+    return {name: found[0] if len(found) == 1 else math.fsum(found) / len(found) for name, found in scores.items()}
+
+
+def _baseline_cases(baseline: Baseline, known: Sequence[Mapping[str, CaseRef]]) -> dict[str, CaseRef]:
+    """The cases that the baseline has, by id.
+
+    Those of all its runs; the first, the nearest, wins. But where the history chose the runs and the nearest tells its
+    whole eval set, its cases alone: what was taken out before it and lives on in older runs is no news.
+    """
+    if isinstance(baseline, Nearest) and baseline.runs[0].evalset is not None:
+        return dict(known[0])
+    seen: dict[str, CaseRef] = {}
+    for cases in reversed(known):
+        seen.update(cases)
+    return seen
+
+
+@dataclass(slots=True)
+class Kept:
+    """One case's scores of one run, in the order of epochs."""
+
+    real: list[float]
+    real_epochs: list[int]
+    copy: tuple[int, float] | None = None
+    """Epoch and score of the first answer that came from a cache, ours or the provider's: a copy proves nothing new."""
+
+    @property
+    def scores(self) -> list[float]:
+        """What counts: the real answers, or the one copy of a case that has nothing else."""
+        return self.real if self.real or self.copy is None else [self.copy[1]]
+
+    @property
+    def epochs(self) -> list[int]:
+        """Of `scores`."""
+        return self.real_epochs if self.real or self.copy is None else [self.copy[0]]
+
+
+def scores_of(results: Sequence[Result], wanted: Mapping[str, object] | set[str]) -> dict[str, Kept]:
+    """Scores by case, for the cases wanted. Results are sorted by case and epoch."""
+    scores: dict[str, Kept] = {}
+    copied = _copies(results)
+    last, kept = None, Kept([], [])
+    for result in results:
+        if type(result) is not Scored:
+            continue
+        if (case_id := result.case_id) != last:
+            last = case_id
+            # A case that is not wanted is collected as well, and forgotten.
+            kept = scores.setdefault(case_id, Kept([], [])) if case_id in wanted else Kept([], [])
+        if copied and (case_id, result.epoch) in copied:
+            kept.copy = kept.copy or (result.epoch, result.score)
+        else:
+            kept.real.append(result.score)
+            kept.real_epochs.append(result.epoch)
+    return scores
+
+
+def _copies(results: Sequence[Result]) -> set[tuple[str, int]]:
+    """Results whose answer is a copy: from a cache of ours, or one that the provider had given to the case before.
+
+    A server that gives different cases the same response id does not number its responses; there ids say nothing.
+    """
+    first: dict[str, tuple[str, int]] = {}
+    copied: set[tuple[str, int]] = set()
+    repeated: set[tuple[str, int]] = set()
+    is_numbered = True
+    for result in results:
+        output = result.output
+        if output is None:
+            continue
+        if output.cached:
+            copied.add((result.case_id, result.epoch))
+        if (response := output.response_id) is not None:
+            case_id, epoch = first.setdefault(response, (result.case_id, result.epoch))
+            is_numbered = is_numbered and case_id == result.case_id
+            if epoch != result.epoch:
+                repeated.add((result.case_id, result.epoch))
+    return copied | repeated if is_numbered else copied
+
+
+def pooled(runs: Sequence[Mapping[str, Kept]]) -> dict[str, list[float]]:
+    """The sorted scores of all runs by case; one copy stands for a case of which there is nothing else."""
+    found: dict[str, list[float]] = {}
+    copies: dict[str, float] = {}
+    for scores in runs:
+        for case_id, kept in scores.items():
+            if kept.copy is not None:
+                copies.setdefault(case_id, kept.copy[1])
+            if case_id in found:
+                found[case_id].extend(kept.real)
+            elif kept.real:
+                found[case_id] = list(kept.real)
+    for case_id, score in copies.items():
+        found.setdefault(case_id, [score])
+    for values in found.values():
+        values.sort()
+    return found
+
+
+def _is_comparable(before: CaseRef, after: CaseRef) -> bool:
+    """Same question, same expectation, same scorers and judges, as far as both sides tell."""
+    if before is after:
+        return True
+    if not may_agree(before.scorers, after.scorers):
+        return False
+    if before.content is not None and after.content is not None:
+        return before.content == after.content and _share(before.metadata, after.metadata)
+    return _same(before.input, after.input) and _same(before.expected, after.expected)
+
+
+def _share(before: Mapping[str, Json], after: Mapping[str, Json]) -> bool:
+    """Whether the columns that both sides have are equal: templates may use them. A new column changes nothing."""
+    return before == after or all(after[name] == value for name, value in before.items() if name in after)
+
+
+def _same(before: Json, after: Json) -> bool:
+    """Equal, or not told on a side. Recorded rows may hold 4 where an eval set holds the text 4."""
+    return before is None or after is None or before == after or str(before) == str(after)

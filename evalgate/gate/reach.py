@@ -1,0 +1,71 @@
+"""What this gate could see with this history: the smallest drop of each category that it would find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evalgate.gate.family import SUITE_SHARE
+from evalgate.gate.looks import EPOCHS, LAST_SHARES, SHARES, go_on, is_ample, suite_go_on
+from evalgate.gate.rules import Rules
+from evalgate.gate.sides import take_sides
+from evalgate.records import EVERY_CASE, Missing, Pinned, Run
+from evalgate.stats.detect import Stage, detectable_drop
+
+
+def histories(pool: Sequence[Run], rules: Rules) -> dict[str, list[tuple[float, ...]]]:
+    """By category (`"*"`: every case) each case's scores in these runs, as far as they are comparable with the first.
+
+    Cases without any score are left out.
+    """
+    first, rest = pool[0], tuple(pool[1:])
+    sides = take_sides(first, Pinned(runs=rest, why="pooled") if rest else Missing(reason="alone"), rules)
+    scores = {i: (*own, *sides.before.get(i, ())) for i, own in sides.after.items()}
+    return {name: [scores[i] for i in sides.scored(name)] for name in (EVERY_CASE, *sides.categories)}
+
+
+def stages(
+    rules: Rules, category: str, categories: int, epochs: int | None, part: float = 1.0, *, cases: int
+) -> list[Stage]:
+    """The looks at one category's drop with the p that each needs; `"*"` is the suite.
+
+    categories: how many are judged. epochs: repeats fixed beforehand; None: step by step, as `max_epochs` allows.
+    part: of alpha, where an anchor has the rest. cases: how many this one has. The p is Bonferroni's: with others
+    that are large it is a little more, never less.
+    """
+    judged = [rule.max_drop is not None for rule in (rules.overall, rules.each_category)]
+    if category == EVERY_CASE:
+        share = SUITE_SHARE if judged[1] and categories > 1 else 1.0
+    else:
+        share = (1 - SUITE_SHARE if judged[0] and categories > 1 else 1.0) / max(1, categories)
+    level = rules.alpha * share * part
+    if epochs is not None:
+        return [Stage(epochs=epochs, level=level)]
+    steps = sorted({*(number for number in EPOCHS if number < rules.max_epochs), rules.max_epochs})
+    ample = is_ample(rules, cases)
+    return [
+        Stage(
+            epochs=step,
+            level=level * (LAST_SHARES[min(k, 3)] if step == steps[-1] else SHARES[min(k, 2)]),
+            go_on=suite_go_on(k, is_ample=ample) if category == EVERY_CASE else go_on(k, cases),
+        )
+        for k, step in enumerate(steps)
+    ]
+
+
+def detectable(pool: Sequence[Run], rules: Rules, *, epochs: int | None) -> Mapping[str, float]:
+    """Drop by category, in score units, that would be blocked four times out of five if this pool were the baseline.
+
+    pool: the newest first; at least one. epochs: repeats of the candidate, fixed beforehand; None: step by step.
+    Categories of which not even a total failure would be seen are absent, and so are those without a rule on drops.
+    """
+    found = {}
+    by_category = histories(pool, rules)
+    for category, history in by_category.items():
+        rule = rules.of(category)
+        if rule.max_drop is None or not history:
+            continue
+        looks = stages(rules, category, len(by_category) - 1, epochs, 0.5 if rules.anchor else 1.0, cases=len(history))
+        drop = detectable_drop(history, looks, max_drop=rule.max_drop)
+        if drop is not None:
+            found[category] = drop
+    return found
