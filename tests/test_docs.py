@@ -7,8 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
+from evalgate.cli.commands import register
 from evalgate.pipeline.load import load_suite
 from evalgate.records import Case
 
@@ -40,6 +42,29 @@ def test_the_readmes_configuration_and_eval_set_load(tmp_path: Path) -> None:
     suite = load_suite(tmp_path / "evalgate.yaml", {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
     assert [case.id for case in suite.selected] == ["late-01", "safe-07", "x"]
     assert all(isinstance(case, Case) for case in suite.selected)
+
+
+def named(app: typer.Typer) -> list[str]:
+    """What its commands are called."""
+    return [command.name or str(getattr(command.callback, "__name__", "")) for command in app.registered_commands]
+
+
+def test_every_command_stands_in_the_readmes_table() -> None:
+    """No more and no fewer, those of a group included."""
+    app = typer.Typer()
+    register(app)
+    known = set(named(app))
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        known |= {f"{group.name} {name}" for name in named(group.typer_instance)}
+    told = set()
+    for cell in re.findall(r"^\| (`evalgate .*?) \|", README, re.MULTILINE):
+        group = ""  # of `evalgate baseline list`, `record`
+        for words in (quoted.split() for quoted in re.findall(r"`([^`]+)`", cell)):
+            names = [word for word in words if word.islower() and word != "evalgate"]
+            group = names[0] if len(names) > 1 else group
+            told.add(" ".join(names if words[0] == "evalgate" else [group, *names]))
+    assert told == known
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

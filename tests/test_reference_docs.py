@@ -1,4 +1,5 @@
-"""docs/endpoints.md and docs/gate.md say what the program takes: every key, every default, every example."""
+"""docs/endpoints.md, docs/gate.md and docs/decision.md say what the program takes and does: keys, defaults, examples,
+figures."""
 
 from __future__ import annotations
 
@@ -9,35 +10,43 @@ import io
 import json
 import os
 import re
+import statistics
 import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import MISSING, Field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import yaml
 from builders import make_case
 
+import evalgate
 from evalgate import decide, gate
 from evalgate.config import load_config, load_items
 from evalgate.demo.serve import make_server
 from evalgate.endpoints import KINDS, Command, Opening, PythonCallable, Replay, Settings
 from evalgate.endpoints.answers import FIELDS
 from evalgate.endpoints.templating import NAMES
-from evalgate.errors import CallError, CallFault, NotYet
+from evalgate.errors import CallError, CallFault, InputError, NotYet
+from evalgate.gate import confirm, critical, looks, plan, reach
 from evalgate.gate.rules import KEYS, LIMIT_NAMES, RULE_KEYS, Proof, Response, Rule, Rules, When, parse_rules
 from evalgate.pipeline.suite import RunOptions, run_suite
 from evalgate.records import Output, Request, Status, VerdictName
 from evalgate.rows import KNOWN
+from evalgate.stats import floors
+from evalgate.stats.detect import detectable_drop
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ENDPOINTS = (DOCS / "endpoints.md").read_text("utf-8")
 GATE = (DOCS / "gate.md").read_text("utf-8")
+DECISION = (DOCS / "decision.md").read_text("utf-8")
 ENVIRON = {"ASK_KEY": "k", "JUDGE_KEY": "k"}
 
-NOT_YET = ("max_baseline_age_days", "confirm", "trust_history", "max_epochs", "max_extra_calls", "rules_from", "anchor")
+NOT_YET = ("rules_from",)
 
 
 def section(text: str, title: str) -> str:
@@ -93,7 +102,14 @@ def load(folder: Path, text: str) -> Any:
     return load_config(folder / "evalgate.yaml", environ=ENVIRON, endpoint_kinds=KINDS, check_rules=gate.parse_rules)
 
 
-@pytest.mark.parametrize("text", blocks(ENDPOINTS, "yaml") + blocks(GATE, "yaml"))
+def is_waivers(text: str) -> bool:
+    """Whether an example is of the file of exceptions; they are tried where they are used."""
+    return "waivers:" in text
+
+
+@pytest.mark.parametrize(
+    "text", [text for text in blocks(ENDPOINTS, "yaml") + blocks(GATE, "yaml") if not is_waivers(text)]
+)
 def test_every_yaml_example_loads(tmp_path: Path, text: str) -> None:
     """As it stands, keys and values checked."""
     config = load(tmp_path, text)
@@ -233,18 +249,28 @@ RULES = section(GATE, "Rules")
 
 
 def test_every_key_under_gate_is_told_with_its_default() -> None:
-    """What is built in the first table, what is not by name."""
+    """No more and no fewer; written out, the defaults are what an empty gate has."""
     told = {name: cells[0] for name, cells in table(RULES, "key under `gate`").items()}
-    assert set(told) == set(KEYS) - set(NOT_YET)
+    assert set(told) == set(KEYS)
     assert told.pop("when") == "below"
-    given = {name: yaml.safe_load(default.strip("`")) for name, default in told.items()}
+    given = {name: None if default == "none" else yaml.safe_load(default.strip("`")) for name, default in told.items()}
     assert parse_rules(given) == Rules() == parse_rules({})
-    for name in ("alpha", "baseline_runs", "pass_mark", "removed_categories"):
+    apart = {"limits", "overall", "each_category", "rules_from"}
+    for name in given.keys() - apart:
         default = getattr(Rules(), name)
-        assert given[name] == (list(default) if isinstance(default, tuple) else default)
+        assert given[name] == (list(default) if isinstance(default, tuple) else default), name
     assert given["limits"] == {"error_rate": Rules().error_rate}
     assert given["overall"] == given["each_category"] == {"max_drop": Rule().max_drop}
-    assert all(f"`{name}`" in RULES for name in NOT_YET)
+
+
+def test_the_rules_of_the_document_are_taken_as_a_whole() -> None:
+    """The example with an anchor and a critical category; without its floor it is refused."""
+    example = yaml.safe_load(blocks(RULES, "yaml")[0])["gate"]
+    rules = parse_rules(example)
+    assert rules.anchor == "v1.0" and rules.of("safety").critical and rules.of("safety").min == 0.98
+    del example["categories"]["safety"]["min"]
+    with pytest.raises(InputError, match="there is no `min`"):
+        parse_rules(example)
 
 
 def test_every_key_of_a_rule_is_told_with_its_default() -> None:
@@ -266,18 +292,11 @@ def test_every_limit_is_told_with_its_default() -> None:
 
 
 def test_every_answer_of_when_is_told_with_its_default_and_exit_code() -> None:
-    """Those that are not built have no code."""
+    """Each of them, and nothing else."""
     told = table(section(GATE, "When nothing is proven"), "key under `when`")
     assert {name: cells[0].strip("`") for name, cells in told.items()} == dataclasses.asdict(When())
     codes = {name: cells[1] for name, cells in told.items() if cells[1]}
-    assert codes == {
-        name: "3" if getattr(When(), name) is Response.STOP else "0"
-        for name in When.__dataclass_fields__
-        if name not in ("stale", "drift")
-    }
-    for name in ("stale", "drift"):
-        with pytest.raises(NotYet):
-            parse_rules({"when": {name: "stop"}})
+    assert codes == {name: "3" if getattr(When(), name) is Response.STOP else "0" for name in When.__dataclass_fields__}
 
 
 @pytest.mark.parametrize("key", NOT_YET)
@@ -321,8 +340,10 @@ def write_suite(folder: Path, right: int, *, asks: str = "May I?", rules: Mappin
     (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, cases)), "utf-8")
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     (folder / "a.yaml").write_text("scorers: [exact]\ncases_from: cases.jsonl\n", "utf-8")
-    config = {"suite": "s", "evalsets": ["a.yaml"], "endpoint": {"kind": "replay", "file": "rows.jsonl"}}
-    (folder / "evalgate.yaml").write_text(json.dumps(config | ({"gate": dict(rules)} if rules else {})), "utf-8")
+    # What is recorded once cannot be asked again.
+    given = {"max_epochs": 1, "confirm": False, **(rules or {})}
+    config = {"suite": "s", "evalsets": ["a.yaml"], "endpoint": {"kind": "replay", "file": "rows.jsonl"}, "gate": given}
+    (folder / "evalgate.yaml").write_text(json.dumps(config), "utf-8")
     return folder / "evalgate.yaml"
 
 
@@ -332,11 +353,13 @@ def outcome(config: Path, **options: Any) -> tuple[str, int]:
 
 
 def test_an_intended_drop_is_accepted_as_the_document_says(tmp_path: Path) -> None:
-    """By the rule of its category, or by recording a new start without judging it."""
+    """By a waiver down to its level and no further, or by recording a new start without judging it."""
     outcome(write_suite(tmp_path, 40))
     assert outcome(write_suite(tmp_path, 35)) == ("fail", 1)
-    rules = yaml.safe_load(next(text for text in blocks(GATE, "yaml") if "refunds: {max_drop" in text))["gate"]
-    assert outcome(write_suite(tmp_path, 35, rules=rules)) == ("pass", 0)
+    waivers = next(filter(is_waivers, blocks(GATE, "yaml")))
+    # Whoever reads it writes a day to come, as here.
+    (tmp_path / "evalgate-exceptions.yaml").write_text(re.sub(r"expires: [\d-]+", "expires: 2999-12-31", waivers))
+    assert outcome(write_suite(tmp_path, 35)) == ("pass", 0)
     assert outcome(write_suite(tmp_path, 20)) == ("fail", 1)
     assert outcome(write_suite(tmp_path, 20), gated=False)[1] == 0
     assert outcome(write_suite(tmp_path, 20)) == ("pass", 0)
@@ -355,3 +378,104 @@ def test_items_of_an_eval_set_may_be_a_data_file(tmp_path: Path) -> None:
     """What `--evalset` takes."""
     (tmp_path / "items.jsonl").write_text('{"id": "late-01", "category": "refunds"}\n', "utf-8")
     assert [case.id for case in load_items(tmp_path / "items.jsonl").cases] == ["late-01"]
+
+
+# ---- the decision: figures, sections, the picture -------------------------------------------------------------
+
+
+def rows(text: str, first: str) -> list[list[str]]:
+    """The cells of every row of the table whose first header is this."""
+    found = re.search(rf"^\| {re.escape(first)} \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert found, f"no table of {first}"
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in found[1].splitlines()]
+
+
+def made_up_history(seed: int, cases: int, runs: int) -> list[tuple[float, ...]]:
+    """Right-or-wrong scores of cases that pass 85 % of the time and are of middling flakiness."""
+    rng = np.random.default_rng([1, seed, cases, runs])
+    rates = rng.beta(0.85 * 0.6, 0.15 * 0.6, cases)
+    return [tuple((rng.random(runs) < rate).astype(float)) for rate in rates]
+
+
+@pytest.mark.parametrize(("repeats", "fixed"), [("as needed", None), ("three", 3), ("one", 1)])
+@pytest.mark.parametrize("runs", [1, 5])
+def test_the_detectable_drops_of_the_document_are_what_the_code_works_out(
+    repeats: str, fixed: int | None, runs: int
+) -> None:
+    """The smallest and a middling category of the table, to a point."""
+    told = next(row for row in rows(DECISION, "repeats") if row[0].startswith(repeats) and row[1] == str(runs))
+    stages = reach.stages(Rules(), "one", 12, fixed)
+    for cases, points in ((10, told[2]), (50, told[4])):
+        drops = [detectable_drop(made_up_history(seed, cases, runs), stages) or 1.0 for seed in range(15)]
+        assert float(points) == pytest.approx(100 * statistics.median(drops), abs=1), cases
+
+
+@pytest.mark.parametrize("row", rows(DECISION, "floor"), ids=lambda row: row[0])
+def test_so_many_cases_prove_a_critical_floor_as_the_document_says(row: list[str]) -> None:
+    """All of them right: that many prove it, one fewer does not."""
+    floor = float(row[0].strip("`").removeprefix("min: "))
+
+    def proves(cases: int, repeats: int, *, has_history: bool) -> bool:
+        if has_history:
+            p = floors.history_floor_p(0.0, 1 - floor, cases=cases, repeats=repeats, variance=0.0)
+        else:
+            p = floors.binomial_floor_p(0, cases * repeats, 1 - floor)
+        return p <= Rules().alpha
+
+    columns = [(1, False), (critical.REPEATS, False), (1, True), (critical.REPEATS, True)]
+    for cell, (repeats, has_history) in zip(row[1:], columns, strict=True):
+        assert proves(int(cell), repeats, has_history=has_history), (cell, repeats)
+        assert not proves(int(cell) - 1, repeats, has_history=has_history), (cell, repeats)
+
+
+def test_the_looks_are_told_with_the_numbers_of_the_code() -> None:
+    """Repeats, parts of alpha, and up to which p anybody is repeated further."""
+    told = section(DECISION, "4. Looks")
+    parts, categories, suite = rows(told, "look")
+    assert [f"{share:.0%}".replace("%", " %") for share in looks.SHARES] == parts[1:4]
+    assert ", ".join(f"{share * 100:.0f}" for share in looks.LAST_SHARES) + " %" == parts[5]
+    assert [f"{most:.2f}"[1:] for most in looks.GO_ON] == categories[1:4]
+    assert [f"{most:.2f}"[1:] for most in looks.SUITE_GO_ON] == suite[1:4]
+    assert f"After {', '.join(map(str, looks.EPOCHS[:-1]))} and {looks.EPOCHS[-1]} calls" in " ".join(told.split())
+
+
+def test_the_confirmation_is_told_with_the_numbers_of_the_code() -> None:
+    """How many fresh repeats, and which p confirms, or says drift."""
+    told = " ".join(section(DECISION, "5. Confirmation").split())
+    assert f"{plan.FRESH_EPOCHS} repeats a side" in told
+    assert f"p ≤ {Rules().confirm_level:.2f}" in told
+    assert f"`trust_history: false`: {Rules(trust_history=False).confirm_level:.2f}" in told
+    assert f"p ≤ {confirm.DRIFT_LEVEL:.2f} is drift" in told
+
+
+def test_sections_that_the_code_names_are_there() -> None:
+    """`decision.md 4` in a docstring is section 4 of the document."""
+    there = set(re.findall(r"^### (\d+)\. ", DECISION, re.MULTILINE))
+    package = Path(evalgate.__file__).parent
+    named = {
+        number
+        for file in package.rglob("*.py")
+        for number in re.findall(r"decision\.md (\d+)", file.read_text("utf-8"))
+    }
+    assert named and named <= there
+
+
+def test_every_source_is_listed_and_every_listed_source_is_used() -> None:
+    """By its last author and year."""
+    text, _, listed = DECISION.partition("### Sources\n")
+    sources = {(name, year) for name, year in re.findall(r"(\w+) \((\d{4})\)\. ", listed)}
+    flat = re.sub(r"\s+", " ", text)
+    assert len(sources) == listed.count("\n- ") + listed.startswith("- ")
+    for name, year in sources:
+        assert re.search(rf"{name}\b[^.]{{0,20}}\b{year}", flat), name
+    assert set(re.findall(r"\b(1[89]\d\d|20[01]\d)\b", flat)) == {year for _, year in sources}
+
+
+def test_the_picture_can_be_read_aloud() -> None:
+    """It has a title and a description, and both sides of the page's colours are its own."""
+    picture = ElementTree.parse(DOCS / "images" / "decision.svg").getroot()
+    names = {child.tag.rpartition("}")[2]: child for child in picture}
+    assert picture.get("role") == "img"
+    assert picture.get("aria-labelledby") == f"{names['title'].get('id')} {names['desc'].get('id')}"
+    assert names["title"].text and len(names["desc"].text or "") > 100
+    assert names["rect"].get("fill") == "#ffffff"

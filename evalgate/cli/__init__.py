@@ -46,7 +46,7 @@ def call(arguments: Sequence[str]) -> int:
     try:
         result = app(args=_spelled_out(arguments) or ["--help"], standalone_mode=False, prog_name="evalgate")
     except TyperException as error:
-        named = [word for word in arguments[:1] if word in {*COMMANDS, "demo"}]
+        named = [word for word in arguments[:1] if word in {*COMMANDS, "baseline", "demo"}]
         _say(f"{error.format_message()} See: {' '.join(['evalgate', *named])} --help")
         return 2
     except InputError as error:

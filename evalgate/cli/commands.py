@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 import typer
 
+from evalgate.cli.baseline import baseline
+from evalgate.cli.calibrate import calibrate
 from evalgate.cli.comment import comment
 from evalgate.cli.compare import compare
 from evalgate.cli.demo import demo
@@ -26,6 +28,7 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "gate": gate,
     "import": import_results,
     "compare": compare,
+    "calibrate": calibrate,
     "history": history,
     "show": show,
     "trend": trend,
@@ -39,4 +42,5 @@ def register(app: typer.Typer) -> None:
     """Adds every command."""
     for name, command in COMMANDS.items():
         app.command(name)(command)
+    app.add_typer(baseline, name="baseline")
     app.add_typer(demo, name="demo")

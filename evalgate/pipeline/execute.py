@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from evalgate import config as configuration
 from evalgate import endpoints
 from evalgate.endpoints import Endpoint, Opening
-from evalgate.endpoints.masking import mask
 from evalgate.errors import Fault, InputError, StoreError
 from evalgate.pipeline.judging import JudgeDesk
 from evalgate.pipeline.load import Suite
-from evalgate.records import Case, CaseRef, Json, Output, Request, Run, Scored, Version, fingerprint
+from evalgate.pipeline.session import AskAgain, Session, discreet
+from evalgate.pipeline.staged import Against, staged
+from evalgate.records import Case, CaseRef, Json, Result, Run, Scored, Version, fingerprint
 from evalgate.runner.journal import Header, Journal
 from evalgate.runner.plan import Plan
 from evalgate.runner.progress import Progress
-from evalgate.runner.run import Outcome
-from evalgate.runner.run import run as run_plan
-from evalgate.runner.settings import Limits
 from evalgate.scorers.build import Scorer, build
+
+Compare: TypeAlias = Callable[[Run], tuple[Against, AskAgain]]
+"""From a run's first results to what it is judged by, and how its baseline can be asked again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +42,14 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """A finished or interrupted run, and the journal that still holds it."""
+    """A finished or interrupted run, and the journals that still hold it."""
 
     run: Run
-    journal: Path | None
+    journals: tuple[Path, ...]
+    """The files that hold what was called, to be removed once the run is stored."""
     interrupted: bool
+    against: Against | None = None
+    """What the repeats were planned by, and the run is to be judged by; None: nothing was planned."""
 
 
 def new_run_id() -> str:
@@ -110,58 +115,68 @@ def execute(
     environ: Mapping[str, str],
     progress: Progress,
     resume: str | None = None,
+    compare: Compare | None = None,
 ) -> Execution:
     """Makes every call of the suite, or as many as its limits and the user allow.
 
-    The journal keeps each result as it comes and stays until `Execution.journal` is removed by whoever stored the run.
-    Raises InputError for what only opening the endpoint can find, StoreError where the journal cannot be written.
+    compare: asked once every planned case has its result; then what stays undecided is repeated (unless the suite
+    fixes its epochs) and what would block is called anew. None: neither.
+    The journal keeps each result as it comes and stays until `Execution.journals` are removed by whoever stored the
+    run. Raises InputError for what only opening the endpoint can find, StoreError where the journal cannot be written.
     """
     version = suite.version()
     journal, header = open_journal(suite, version, origin.created, resume)
+    done: list[Execution] = []
+
+    async def keep() -> None:
+        # Not as the coroutine's result: asyncio describes that in full, all results of the run, for no one to read.
+        done.append(await _execute(suite, origin, environ, progress, journal, header, compare))
+
     with journal:
-        outcome, built = asyncio.run(_call_all(suite, environ=environ, progress=progress, journal=journal))
-    refs = tuple(sorted((_ref(case, built) for case in suite.selected), key=lambda ref: ref.id))
-    run = Run(
-        id=header.run_id,
-        suite=suite.config.suite,
-        created=header.created,
-        cases=refs,
-        results=outcome.results,
-        epochs=suite.config.run.epochs,
-        commit=origin.commit,
-        branch=origin.branch,
-        version=version,
-        evalset=suite.evalset.content(),
-        selection=suite.selection,
-        stopped=outcome.stopped,
-        usage=outcome.usage,
-        metadata=_remarks(outcome, origin),
-    )
-    return Execution(run=run, journal=journal.path, interrupted=outcome.interrupted)
+        asyncio.run(keep())
+    return done[0]
 
 
-async def _call_all(
-    suite: Suite, *, environ: Mapping[str, str], progress: Progress, journal: Journal
-) -> tuple[Outcome, Mapping[str, Scorer]]:
-    config = suite.config
+async def _execute(
+    suite: Suite,
+    origin: Origin,
+    environ: Mapping[str, str],
+    progress: Progress,
+    journal: Journal,
+    header: Header,
+    compare: Compare | None,
+) -> Execution:
     async with AsyncExitStack() as stack:
-        endpoint, built = await _open(stack, suite, environ)
-        by_case = {case.id: tuple(built[key] for key in case.scorers) for case in suite.selected}
-        outcome = await run_plan(
-            Plan(cases=suite.selected, epochs=config.run.epochs),
-            endpoint=endpoint,
-            render=suite.renderer(),
-            scorers=lambda case: by_case[case.id],
-            limits=_limits(suite),
-            journal=journal,
-            progress=progress,
+        endpoint, built, opening = await _open(stack, suite, environ)
+        session = Session(suite, endpoint, built, journal, progress, header, stack, opening)
+        outcome = await session.call(Plan(cases=suite.selected, epochs=suite.config.run.epochs))
+        run = Run(
+            id=header.run_id,
+            suite=suite.config.suite,
+            created=header.created,
+            cases=tuple(sorted((_ref(case, built) for case in suite.selected), key=lambda ref: ref.id)),
+            results=outcome.results,
+            epochs=suite.config.run.epochs,
+            commit=origin.commit,
+            branch=origin.branch,
+            version=suite.version(),
+            evalset=suite.evalset.content(),
+            selection=suite.selection,
+            stopped=outcome.stopped,
+            usage=outcome.usage,
         )
-    return outcome, built
+        judged_by = None
+        if compare is not None and outcome.stopped is None:
+            judged_by, session.ask_again = compare(run)
+            run = await staged(run, judged_by, session, escalates=not suite.has_fixed_epochs)
+    run = replace(run, usage=session.usage(), metadata=_remarks(run.results, session.notes, origin))
+    journals = tuple(path for path in (journal.path, session.fresh_journal) if path is not None)
+    return Execution(run=run, journals=journals, interrupted=session.interrupted, against=judged_by)
 
 
 async def _open(
     stack: AsyncExitStack, suite: Suite, environ: Mapping[str, str]
-) -> tuple[Endpoint, Mapping[str, Scorer]]:
+) -> tuple[Endpoint, Mapping[str, Scorer], Opening]:
     """The endpoint and every scorer, ready. Raises InputError for what only opening them can find."""
     config = suite.config
     opening = Opening(
@@ -183,25 +198,11 @@ async def _open(
         endpoint = await stack.enter_async_context(config.endpoint.open(opening))
     except InputError as error:
         raise InputError([replace(fault, where=_placed(config.path, fault.where)) for fault in error.faults]) from error
-    secrets = config.endpoint.secrets(environ)
-    return (Discreet(endpoint, secrets) if secrets else endpoint), built
+    return discreet(endpoint, config.endpoint.secrets(environ)), built, opening
 
 
 def _placed(path: Path, where: str) -> str:
     return f"{path}: {where}" if where else str(path)
-
-
-class Discreet:
-    """An endpoint whose answers never hold its own key: an answer that repeats it would be stored."""
-
-    def __init__(self, endpoint: Endpoint, secrets: Sequence[str]) -> None:
-        self._endpoint, self._secrets = endpoint, secrets
-
-    async def call(self, request: Request) -> Output:
-        output = await self._endpoint.call(request)
-        if output.text is None or not any(secret in output.text for secret in self._secrets):
-            return output
-        return replace(output, text=mask(output.text, self._secrets))
 
 
 def preflight(suite: Suite, environ: Mapping[str, str]) -> None:
@@ -213,17 +214,6 @@ def preflight(suite: Suite, environ: Mapping[str, str]) -> None:
             await _open(stack, suite, environ)
 
     asyncio.run(open_and_close())
-
-
-def _limits(suite: Suite) -> Limits:
-    asked = suite.config.run
-    return Limits(
-        concurrency=asked.concurrency,
-        timeout_s=asked.timeout_s,
-        deadline_s=asked.deadline_s,
-        max_retries=asked.max_retries,
-        budget_usd=asked.budget_usd,
-    )
 
 
 def _ref(case: Case, built: Mapping[str, Scorer]) -> CaseRef:
@@ -243,11 +233,11 @@ def _ref(case: Case, built: Mapping[str, Scorer]) -> CaseRef:
     )
 
 
-def _remarks(outcome: Outcome, origin: Origin) -> dict[str, Json]:
+def _remarks(results: Sequence[Result], notes: Sequence[str], origin: Origin) -> dict[str, Json]:
     """Which models answered, as the endpoint itself says (what was asked for is in the version), and notes."""
-    outputs = [result.output for result in outcome.results if isinstance(result, Scored)]
+    outputs = [result.output for result in results if isinstance(result, Scored)]
     models = sorted({output.model for output in outputs if output.model})
     prints = sorted({output.system_fingerprint for output in outputs if output.system_fingerprint})
-    found = {"models": models, "system_fingerprints": prints, "notes": list(outcome.notes)}
+    found = {"models": models, "system_fingerprints": prints, "notes": list(notes)}
     remarks: dict[str, Json] = {name: values for name, values in found.items() if values}
     return remarks | ({"modified": True} if origin.is_modified else {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from evalgate.github import event
 from evalgate.github.event import Situation
 from evalgate.history import baseline as baselines
 from evalgate.history.git import Repository
-from evalgate.records import Baseline, Missing, Run, Verdict, VerdictName
+from evalgate.pipeline.staged import Against
+from evalgate.records import Baseline, Exceptions, Missing, Run, Verdict, VerdictName
 from evalgate.report import model
 
 if TYPE_CHECKING:
@@ -93,16 +94,17 @@ class Place:
         return None
 
 
-def judge(
+def compared_with(
     run: Run,
     rules: Rules,
     *,
     history: History,
     place: Place,
     pinned: Sequence[str],
+    exempt: Exceptions,
     now: datetime,
-) -> Judged:
-    """The verdict on a run against the runs named, or against what the history offers."""
+) -> Against:
+    """What a run is judged by: the runs named, or those that the history offers, and the anchor that the rules name."""
     baseline: Baseline
     if pinned:
         baseline = baselines.pinned(history, list(pinned), run)
@@ -115,7 +117,14 @@ def judge(
             in_ci=place.situation is not None,
             pool=rules.baseline_runs,
         )
-    verdict = gate.decide(run, baseline, rules, now=now)
+    anchor = None if rules.anchor is None else baselines.anchored(history, rules.anchor, run)
+    return Against(baseline=baseline, rules=rules, anchor=anchor, exempt=exempt, today=now.astimezone(UTC).date())
+
+
+def judge(run: Run, against: Against, *, now: datetime) -> Judged:
+    """The verdict on a run."""
+    baseline = against.baseline
+    verdict = gate.decide(run, baseline, against.rules, anchor=against.anchor, exempt=against.exempt, now=now)
     runs = () if isinstance(baseline, Missing) else baseline.runs
     return Judged(verdict=verdict, run=run, baseline_runs=tuple(runs))
 

@@ -46,8 +46,21 @@ class Suite:
     """The cases to run; all of the eval set's where nothing was selected."""
     selection: str | None
     """Which part that is; None: all of it."""
+    are_epochs_asked: bool = False
+    """Whether somebody said how often each case is to be repeated in this run."""
     secrets: Mapping[str, str]
     """Values that secret-looking variables have filled in, each with the name that may be shown instead."""
+
+    @property
+    def has_fixed_epochs(self) -> bool:
+        """Whether the repeats are fixed beforehand: by this call, by a number above 1 in the configuration, or since
+        the endpoint cannot be called again."""
+        return self.are_epochs_asked or self.config.run.epochs != 1 or not self.can_be_called_again
+
+    @property
+    def can_be_called_again(self) -> bool:
+        """Whether another call may give another answer: a replay has the recorded ones and no other."""
+        return self.config.endpoint_kind != "replay"
 
     def renderer(self) -> Renderer:
         return Renderer(self.evalset, self.config.endpoint.params)
@@ -75,6 +88,10 @@ def load_suite(path: Path, environ: Mapping[str, str], selection: Selection | No
     """A suite ready to run. Raises InputError with every fault that can be known before the first call."""
     config = load_config(path, environ)
     evalset = load_evalset(config)
+    categories = {name for case in evalset.cases for name in case.categories}
+    faults = configuration.check_exceptions(config.exceptions, categories, {case.id for case in evalset.cases})
+    if faults:
+        raise InputError(faults)
     chosen = select(evalset, selection or Selection())
     is_whole = len(chosen) == len(evalset.cases)
     return Suite(
@@ -90,7 +107,11 @@ _SECRET_NAME = re.compile(r"\$\{([A-Za-z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD|CREDE
 
 
 def _secret_variables(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
-    names = set(_SECRET_NAME.findall(json.dumps(config.raw.get("endpoint"), default=str)))
+    names = set(
+        _SECRET_NAME.findall(
+            json.dumps([config.raw.get(key) for key in ("endpoint", "baseline_endpoint")], default=str)
+        )
+    )
     return {environ[name]: f"${{{name}}}" for name in sorted(names) if environ.get(name)}
 
 
@@ -182,4 +203,5 @@ def with_epochs(suite: Suite, epochs: int | None) -> Suite:
         return suite
     if epochs < 1:
         raise InputError(Fault(where="--epochs", what=f"{epochs} is no number of repetitions from 1"))
-    return replace(suite, config=replace(suite.config, run=replace(suite.config.run, epochs=epochs)))
+    config = replace(suite.config, run=replace(suite.config.run, epochs=epochs))
+    return replace(suite, config=config, are_epochs_asked=True)

@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING
 from evalgate import gate
 from evalgate.errors import EvalgateError, StoreError
 from evalgate.gate import OFF, Rules, When
-from evalgate.pipeline.judge import Judged, Place, judge, unrecorded
+from evalgate.pipeline.judge import Judged, Place, compared_with, judge, unrecorded
 from evalgate.pipeline.load import DEFAULT_CONFIG, Selection, Suite, load_config, load_suite, with_epochs
-from evalgate.records import Missing, Run, Verdict, VerdictName
+from evalgate.pipeline.sensitivity import seen_from, with_detectable
+from evalgate.records import Exceptions, Missing, Run, Verdict, VerdictName
 
 if TYPE_CHECKING:
     from evalgate.config import Config
+    from evalgate.gate.explain import Explanation
     from evalgate.history.store import History
+    from evalgate.pipeline.session import AskAgain
+    from evalgate.pipeline.staged import Against
     from evalgate.runner.progress import Progress
 
 
@@ -63,6 +67,8 @@ class Done:
     store: str | None
     """Where the run is kept; None: it is not."""
     show_outputs: bool = False
+    explained: tuple[Explanation, ...] = ()
+    """How each finding came about, where that was asked for."""
 
     @property
     def verdict(self) -> Verdict:
@@ -121,10 +127,31 @@ def _run_and_judge(
     progress: Progress,
     now: datetime,
 ) -> Done:
+    from evalgate.pipeline.asking import asking_again, requests_of
     from evalgate.pipeline.execute import Origin, execute, new_run_id
 
+    def compare(run: Run) -> tuple[Against, AskAgain]:
+        against = compared_with(
+            run,
+            rules,
+            history=history,
+            place=place,
+            pinned=options.baseline,
+            exempt=suite.config.exceptions,
+            now=now,
+        )
+        return against, asking_again(suite.config, against.baseline, history)
+
+    config = suite.config
     origin = Origin(created=now, commit=place.commit, branch=place.branch, is_modified=place.is_modified)
-    done = execute(suite, origin=origin, environ=options.environ, progress=progress, resume=options.resume)
+    done = execute(
+        suite,
+        origin=origin,
+        environ=options.environ,
+        progress=progress,
+        resume=options.resume,
+        compare=compare if options.gated else None,
+    )
     if done.interrupted:
         finished = len(done.run.results)
         raise Interrupted(
@@ -136,19 +163,25 @@ def _run_and_judge(
         if history.has_run(run.id):
             # A run that stopped early was recorded as it was, and stays so: what has become of it is another run.
             run = replace(run, id=new_run_id())
-        history.write_run(run)
-        if options.gated:
-            judged = judge(run, rules, history=history, place=place, pinned=options.baseline, now=now)
-        else:
+        detectable: Mapping[str, float] = {}
+        if not options.gated:
             judged = _recorded(run, rules, now)
+        else:
+            against = done.against or compare(run)[0]
+            judged = judge(run, against, now=now)
+            detectable = seen_from(run, against, epochs=config.run.epochs if config.run.epochs != 1 else None)
+        history.write_run(run, requests=requests_of(suite), detectable=detectable)
         history.write_verdict(run.id, judged.verdict, decided=now)
+        if judged.verdict.drift:
+            history.write_drift(judged.verdict.drift)
     except StoreError as error:
         nothing = Missing(reason="the history could not be used")
         verdict = gate.decide(done.run, nothing, rules, now=now)
         why = f"{str(error).rstrip('.')}. The results are kept in the journal"
         return Done(judged=unrecorded(Judged(verdict=verdict, run=done.run, baseline_runs=()), why), store=None)
-    if done.journal is not None and run.stopped is None:
-        done.journal.unlink(missing_ok=True)
+    if run.stopped is None:
+        for journal in done.journals:
+            journal.unlink(missing_ok=True)
     return Done(judged=judged, store=history.place)
 
 
@@ -185,6 +218,7 @@ class GateOptions:
     config: Path | None = None
     store: str | None = None
     baseline: tuple[str, ...] = ()
+    explain: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
@@ -211,10 +245,22 @@ def _gate_again(store: str, config: Config | None, options: GateOptions, now: da
         is_meant = config is not None and (options.config is not None or config.suite == run.suite)
         rules: Rules = config.rules if config is not None and is_meant else Rules()
         place = Place.of((options.config or DEFAULT_CONFIG).absolute().parent, options.environ)
-        judged = judge(run, rules, history=history, place=place, pinned=options.baseline, now=now)
+        exempt = config.exceptions if config is not None and is_meant else Exceptions()
+        against = compared_with(
+            run, rules, history=history, place=place, pinned=options.baseline, exempt=exempt, now=now
+        )
+        against = with_detectable(run, against)
+        judged = judge(run, against, now=now)
         if not history.verdicts(run.id):
             history.write_verdict(run.id, judged.verdict, decided=now)
-    return Done(judged=judged, store=store)
+    return Done(judged=judged, store=store, explained=_explained(run, against, now) if options.explain else ())
+
+
+def _explained(run: Run, against: Against, now: datetime) -> tuple[Explanation, ...]:
+    from evalgate.gate.explain import explain
+
+    baseline, rules = against.baseline, against.rules
+    return tuple(explain(run, baseline, rules, anchor=against.anchor, exempt=against.exempt, now=now))
 
 
 def default_store(path: Path | None, environ: Mapping[str, str]) -> str:

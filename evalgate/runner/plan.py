@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from evalgate.records import Case
 
@@ -22,17 +22,22 @@ class Plan:
     """Ids are unique."""
     epochs: int = 1
     """Repetitions of each case, at least 1."""
+    done: Mapping[str, int] = field(default_factory=dict)
+    """Repetitions that an earlier plan of the same run has made, by case: they are not made again."""
 
     @property
     def total(self) -> int:
-        """How many results a complete run has."""
-        return len(self.cases) * self.epochs
+        """How many results the plan asks for."""
+        if not self.done:
+            return len(self.cases) * self.epochs
+        return sum(max(0, self.epochs - self.done.get(case.id, 0)) for case in self.cases)
 
     def __iter__(self) -> Iterator[tuple[Case, int]]:
         ordered = _in_turns(self.cases)
         for epoch in range(1, self.epochs + 1):
             for case in ordered:
-                yield case, epoch
+                if epoch > self.done.get(case.id, 0):
+                    yield case, epoch
 
 
 def _in_turns(cases: tuple[Case, ...]) -> list[Case]:

@@ -1,0 +1,261 @@
+"""`evalgate baseline`: which runs would be compared with and why, filling the history, blessing a run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evalgate.cli import console
+from evalgate.cli.options import (
+    ConfigOption,
+    Format,
+    FormatOption,
+    OutputOption,
+    StoreOption,
+    WriteOption,
+    check_places,
+)
+
+if TYPE_CHECKING:
+    from evalgate.history.listing import Blessing
+    from evalgate.pipeline.baselines import Blessed, Outlook
+    from evalgate.records import Json, RunRow
+    from evalgate.report.pages import Format as PageFormat
+    from evalgate.report.pages import Part
+    from evalgate.runner.progress import Progress
+
+MOST_RUNS = 50
+"""How many runs one command records: the price of more was hardly meant."""
+
+MOST_PASSED_OVER = 20
+"""How many of the runs that were not chosen are shown, the newest first."""
+
+baseline = typer.Typer(
+    help="What runs are compared with: which and why; fill the history; bless a run.",
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@baseline.command("list")
+def list_baselines(
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    format: FormatOption = Format.TEXT,
+    output: OutputOption = None,
+    write: WriteOption = None,
+) -> int:
+    """Which runs a run made here and now would be compared with, why those, and why not the others."""
+    from evalgate.pipeline.baselines import outlook
+    from evalgate.pipeline.load import DEFAULT_CONFIG
+
+    found = outlook(config or DEFAULT_CONFIG, store, os.environ, now=datetime.now(UTC))
+    console.deliver_page(lambda kind: _drawn(kind, _listed(found), _listed_as_json(found)), format, output, write)
+    return 0
+
+
+@baseline.command("record")
+def record_runs(
+    runs: Annotated[int, typer.Option("--runs", metavar="N", min=1, max=MOST_RUNS, help="How many runs to record.")],
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    format: FormatOption = Format.TEXT,
+    output: OutputOption = None,
+) -> int:
+    """Run the whole suite N times without judging it, so that a young history knows the noise; prints the runs' ids."""
+    import json
+
+    from evalgate.pipeline.baselines import record
+    from evalgate.pipeline.load import DEFAULT_CONFIG
+    from evalgate.pipeline.suite import RunOptions
+
+    check_places([output])
+    options = RunOptions(config=config or DEFAULT_CONFIG, store=store, gated=False)
+    done = record(options, runs, progress=_progress, tell=console.say)
+    if format is Format.JSON:
+        rows = [{"id": run.id, "cases": len(run.cases), "results": len(run.results)} for run in done.runs]
+        console.put(json.dumps({"runs": rows}, indent=2), output)
+    elif done.runs:
+        console.put("\n".join(run.id for run in done.runs), output)
+    if done.fault is not None:
+        console.say(done.fault)
+    return 0 if done.fault is None else 3
+
+
+@baseline.command("bless")
+def bless_run(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix of it, or `latest`.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why it may serve; kept with it for good.")],
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="What `gate.anchor` may call it.")] = None,
+    author: Annotated[str | None, typer.Option(metavar="WHO", help="Default: git's user.name, or your login.")] = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    format: FormatOption = Format.TEXT,
+    output: OutputOption = None,
+) -> int:
+    """Put on record, for good, that a run may serve as baseline and as anchor."""
+    from evalgate.pipeline.baselines import BlessOptions, bless
+
+    check_places([output])
+    options = BlessOptions(
+        run=run, reason=reason, name=name, author=author, config=config, store=store, environ=os.environ
+    )
+    done = bless(options)
+    console.put(_drawn(format.value, _blessed(done), {"suite": done.suite, **_blessing(done.blessing)}), output)
+    return 0
+
+
+def _progress() -> Progress:
+    from evalgate.runner.progress import Bar, Lines
+
+    return Bar(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
+
+
+# ---- pages ------------------------------------------------------------------------------------------------
+
+
+def _drawn(kind: PageFormat, parts: Sequence[Part], document: Json) -> str:
+    from evalgate.report.escape import json_document
+    from evalgate.report.pages import as_markdown, as_text
+
+    if kind == "json":
+        return json_document(document)
+    return as_markdown(parts) if kind == "markdown" else as_text(parts, console.pen(sys.stdout))
+
+
+def _listed(found: Outlook) -> list[Part]:
+    from evalgate.records import Missing
+    from evalgate.report.pages import Sentence
+    from evalgate.report.phrases import short
+
+    where = f" at commit {short(found.commit)}" if found.commit else ""
+    parts: list[Part] = [Sentence(text=f"A run of suite {found.suite}{where} would be compared with", is_heading=True)]
+    if isinstance(found.baseline, Missing):
+        parts.append(Sentence(text=f"nothing: {found.baseline.reason}"))
+    else:
+        parts += [Sentence(text=found.baseline.why), _chosen(found.chosen)]
+    if found.anchor is not None:
+        parts.append(Sentence(text="Every drop would also be held against", is_heading=True))
+        if isinstance(found.anchor, Missing):
+            parts.append(Sentence(text=f"nothing: {found.anchor.reason}"))
+        else:
+            parts.append(Sentence(text=f"run {found.anchor.runs[0].id}, {found.anchor.why}"))
+    return [*parts, *_blessings(found), *_passed_over(found)]
+
+
+def _chosen(rows: Sequence[RunRow]) -> Part:
+    from evalgate.report.numbers import UNKNOWN, percent
+    from evalgate.report.pages import Grid
+    from evalgate.report.phrases import short
+
+    headers = ("run", "created (UTC)", "commit", "cases", "score", "verdict")
+    grid = [
+        (
+            row.id,
+            f"{row.created:%Y-%m-%d %H:%M}",
+            short(row.commit) if row.commit else UNKNOWN,
+            f"{row.n_cases:,}",
+            percent(row.score),
+            f"{row.verdict or 'not decided'}{', blessed' if row.blessed else ''}",
+        )
+        for row in rows
+    ]
+    return Grid(headers=headers, rows=tuple(grid), keeps_names=True)
+
+
+def _blessings(found: Outlook) -> list[Part]:
+    from evalgate.report.numbers import UNKNOWN
+    from evalgate.report.pages import Grid, Sentence
+
+    if not found.blessings:
+        return []
+    rows = [
+        (given.run_id, given.name or UNKNOWN, given.author, f"{given.created:%Y-%m-%d}", given.reason)
+        for given in found.blessings
+    ]
+    headers = ("run", "name", "by", "on", "reason")
+    return [Sentence(text="Blessed", is_heading=True), Grid(headers=headers, rows=tuple(rows), keeps_names=True)]
+
+
+def _passed_over(found: Outlook) -> list[Part]:
+    from evalgate.report.pages import Grid, Sentence
+
+    if not found.passed_over:
+        return []
+    rows = [
+        (passed.row.id, f"{passed.row.created:%Y-%m-%d %H:%M}", passed.why)
+        for passed in found.passed_over[:MOST_PASSED_OVER]
+    ]
+    headers = ("run", "created (UTC)", "why")
+    more = len(found.passed_over) - len(rows)
+    return [
+        Sentence(text="Passed over", is_heading=True),
+        Grid(headers=headers, rows=tuple(rows), keeps_names=True),
+        *([Sentence(text=f"… and {more:,} more")] if more else []),
+    ]
+
+
+def _listed_as_json(found: Outlook) -> Json:
+    from evalgate.records import Missing
+
+    chosen, anchor = found.baseline, found.anchor
+    is_missing = isinstance(chosen, Missing)
+    return {
+        "suite": found.suite,
+        "commit": found.commit,
+        "baseline": {
+            "kind": "missing" if is_missing else "nearest",
+            "ids": [row.id for row in found.chosen],
+            "behind": getattr(chosen, "behind", None),
+            "why": chosen.reason if isinstance(chosen, Missing) else chosen.why,
+            "detectable": {} if isinstance(chosen, Missing) else dict(chosen.detectable),
+        },
+        "anchor": None
+        if anchor is None
+        else {
+            "name": found.anchor_name,
+            "id": None if isinstance(anchor, Missing) else anchor.runs[0].id,
+            "why": anchor.reason if isinstance(anchor, Missing) else anchor.why,
+        },
+        "blessed": [_blessing(given) for given in found.blessings],
+        "passed_over": [
+            {"run": passed.row.id, "created": _moment(passed.row.created), "why": passed.why}
+            for passed in found.passed_over[:MOST_PASSED_OVER]
+        ],
+        "passed_over_in_all": len(found.passed_over),
+    }
+
+
+def _blessed(done: Blessed) -> list[Part]:
+    from evalgate.report.pages import Sentence
+
+    given = done.blessing
+    named = f" as {given.name}" if given.name else ""
+    parts: list[Part] = [
+        Sentence(text=f"Blessed run {given.run_id} of suite {done.suite}{named}, by {given.author}: {given.reason}")
+    ]
+    if done.before is not None:
+        parts.append(Sentence(text=f"Until now {given.name} was run {done.before}; its blessing stays on record."))
+    how = f"anchor: {given.name or given.run_id}"
+    parts.append(Sentence(text=f"To hold every later drop against it, write under gate in evalgate.yaml: {how}"))
+    return parts
+
+
+def _blessing(given: Blessing) -> dict[str, Json]:
+    return {
+        "run": given.run_id,
+        "name": given.name,
+        "author": given.author,
+        "reason": given.reason,
+        "created": _moment(given.created),
+    }
+
+
+def _moment(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

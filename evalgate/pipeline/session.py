@@ -1,0 +1,227 @@
+"""The calls of one run, in one session with its endpoint: the plan, repeats, and fresh calls of both sides."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evalgate.endpoints import Endpoint, Opening, Settings
+from evalgate.endpoints.masking import mask
+from evalgate.errors import InputError
+from evalgate.gate import Doubt, More
+from evalgate.pipeline.load import Suite
+from evalgate.records import Case, Confirmation, Json, Output, Request, Result, Run, Usage
+from evalgate.runner.journal import Header, Journal
+from evalgate.runner.plan import Plan
+from evalgate.runner.progress import Progress
+from evalgate.runner.run import Outcome
+from evalgate.runner.run import run as run_plan
+from evalgate.runner.settings import Limits
+from evalgate.scorers.build import Scorer
+
+AGAIN = "\x00baseline"
+"""Ends the id of a case that is put to the baseline: no id of an eval set can hold it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskAgain:
+    """How the baseline can be asked again, or why it cannot."""
+
+    settings: Settings | None
+    """Of its endpoint; None: it cannot be called."""
+    how: str
+    """In a sentence without a full stop."""
+    requests: Mapping[str, Json] | None = None
+    """The messages of each case as they were sent then; None: this change's prompts are put to it."""
+
+
+class Session:
+    """Makes the calls that the gate plans. What ends one call early ends the run, with its reason."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        endpoint: Endpoint,
+        built: Mapping[str, Scorer],
+        journal: Journal,
+        progress: Progress,
+        header: Header,
+        stack: AsyncExitStack,
+        opening: Opening,
+    ) -> None:
+        self._suite, self._endpoint, self._journal, self._progress = suite, endpoint, journal, progress
+        self._header, self._stack, self._opening = header, stack, opening
+        self._scorers = {case.id: tuple(built[key] for key in case.scorers) for case in suite.selected}
+        self._cases = {case.id: case for case in suite.selected}
+        self._began_at = time.monotonic()
+        self.ask_again = AskAgain(settings=None, how="")
+        self.interrupted = False
+        self.notes: list[str] = []
+        self.fresh_journal: Path | None = None
+
+    async def call(self, plan: Plan) -> Outcome:
+        """The results of a plan at the endpoint under test."""
+        outcome = await run_plan(
+            plan,
+            endpoint=self._endpoint,
+            render=self._suite.renderer(),
+            scorers=lambda case: self._scorers[case.id],
+            limits=self._limits(),
+            journal=self._journal,
+            progress=self._progress,
+        )
+        return self._noted(outcome)
+
+    async def more(self, run: Run, more: More) -> Run:
+        done: dict[str, int] = {}
+        for result in run.results:
+            done[result.case_id] = max(done.get(result.case_id, 0), result.epoch)
+        cases = tuple(self._cases[case_id] for case_id in more.case_ids)
+        outcome = await self.call(Plan(cases=cases, epochs=more.epochs, done=done))
+        return replace(run, results=_together(run.results, outcome.results), stopped=outcome.stopped)
+
+    async def confirm(self, run: Run, doubt: Doubt) -> Confirmation | None:
+        """Both sides in turns in one plan, so that they meet the same minutes of the same day."""
+        if not self._suite.can_be_called_again:
+            return None
+        asked = self.ask_again
+        cases = [self._cases[case_id] for case_id in doubt.case_ids]
+        baseline, asked = await self._open_baseline(asked)
+        fresh, turns = self._endpoint, cases
+        if baseline is not None:
+            fresh = _Both(self._endpoint, baseline)
+            again = [case.id for case in cases if asked.requests is None or case.id in asked.requests]
+            twins = {case_id: replace(self._cases[case_id], id=case_id + AGAIN) for case_id in again}
+            turns = [twin for case in cases for twin in (case, twins.get(case.id)) if twin is not None]
+        outcome = await self._call_fresh(Plan(cases=tuple(turns), epochs=doubt.epochs), fresh, asked)
+        if outcome.stopped is not None:
+            self.notes.append(f"Fresh calls to confirm the block ended early: {outcome.stopped}.")
+            if self.interrupted or not outcome.results:
+                return None
+        before = [replace(r, case_id=r.case_id.removesuffix(AGAIN)) for r in outcome.results if _is_twin(r.case_id)]
+        return Confirmation(
+            categories=doubt.categories,
+            epochs=doubt.epochs,
+            after=tuple(result for result in outcome.results if not _is_twin(result.case_id)),
+            before=tuple(sorted(before, key=lambda result: (result.case_id, result.epoch))),
+            how=asked.how,
+        )
+
+    async def _open_baseline(self, asked: AskAgain) -> tuple[Endpoint | None, AskAgain]:
+        """The baseline's endpoint, and how it is asked; None where it cannot be, with the reason."""
+        if asked.settings is None:
+            return None, asked
+        lacking = asked.settings.missing_credentials(self._opening.environ)
+        if lacking is not None:
+            return None, AskAgain(settings=None, how=f"the baseline cannot be called again: {lacking}")
+        try:
+            opened = await self._stack.enter_async_context(asked.settings.open(self._opening))
+        except InputError as error:
+            return None, AskAgain(settings=None, how=f"the baseline cannot be called again: {error}")
+        return discreet(opened, asked.settings.secrets(self._opening.environ)), asked
+
+    async def _call_fresh(self, plan: Plan, endpoint: Endpoint, asked: AskAgain) -> Outcome:
+        journal = self._open_fresh_journal()
+        journal.used = self._journal.used  # one budget over everything
+        render = self._suite.renderer()
+
+        def rendered(case: Case, epoch: int) -> Request:
+            case_id = case.id.removesuffix(AGAIN)
+            request = render(self._cases[case_id], epoch)
+            if not _is_twin(case.id):
+                return request
+            messages = request.messages if asked.requests is None else tuple(asked.requests[case_id])
+            params = asked.settings.params if asked.settings is not None else request.params
+            return replace(request, case=case, messages=messages, params=params)
+
+        with journal:
+            outcome = await run_plan(
+                plan,
+                endpoint=endpoint,
+                render=rendered,
+                scorers=lambda case: self._scorers[case.id.removesuffix(AGAIN)],
+                limits=self._limits(),
+                journal=journal,
+                progress=self._progress,
+            )
+        return self._noted(outcome)
+
+    def _open_fresh_journal(self) -> Journal:
+        """Fresh calls have a journal of their own beside the run's: there a case has other answers."""
+        if self._journal.path is None:
+            return Journal.null()
+        path = self._journal.path.parent / "fresh" / self._journal.path.name
+        self.fresh_journal = path
+        if path.exists():
+            return Journal.resume(path, self._header)[0]
+        return Journal.create(path, self._header)
+
+    def room(self) -> int | None:
+        budget, used = self._suite.config.run.budget_usd, self._journal.used
+        if budget is None or not used.calls or not used.known_usd:
+            return None
+        return max(0, int((budget - used.known_usd) / (used.known_usd / used.calls)))
+
+    def usage(self) -> Usage:
+        """What all calls of the run have used, fresh ones included."""
+        return self._journal.used.usage(time.monotonic() - self._began_at)
+
+    def _limits(self) -> Limits:
+        asked = self._suite.config.run
+        deadline_s = asked.deadline_s
+        if deadline_s is not None:
+            deadline_s = max(0.001, deadline_s - (time.monotonic() - self._began_at))
+        return Limits(
+            concurrency=asked.concurrency,
+            timeout_s=asked.timeout_s,
+            deadline_s=deadline_s,
+            max_retries=asked.max_retries,
+            budget_usd=asked.budget_usd,
+        )
+
+    def _noted(self, outcome: Outcome) -> Outcome:
+        self.interrupted = self.interrupted or outcome.interrupted
+        self.notes.extend(note for note in outcome.notes if note not in self.notes)
+        return outcome
+
+
+class _Both:
+    """The endpoint under test and the baseline's, told apart by the case's id."""
+
+    def __init__(self, candidate: Endpoint, baseline: Endpoint) -> None:
+        self._candidate, self._baseline = candidate, baseline
+
+    async def call(self, request: Request) -> Output:
+        if not _is_twin(request.case.id):
+            return await self._candidate.call(request)
+        case = replace(request.case, id=request.case.id.removesuffix(AGAIN))
+        return await self._baseline.call(replace(request, case=case))
+
+
+class Discreet:
+    """An endpoint whose answers never hold its own key: an answer that repeats it would be stored."""
+
+    def __init__(self, endpoint: Endpoint, secrets: Sequence[str]) -> None:
+        self._endpoint, self._secrets = endpoint, secrets
+
+    async def call(self, request: Request) -> Output:
+        output = await self._endpoint.call(request)
+        if output.text is None or not any(secret in output.text for secret in self._secrets):
+            return output
+        return replace(output, text=mask(output.text, self._secrets))
+
+
+def discreet(endpoint: Endpoint, secrets: Sequence[str]) -> Endpoint:
+    """The endpoint, keeping these secrets out of its answers; the endpoint itself where it has none."""
+    return Discreet(endpoint, secrets) if secrets else endpoint
+
+
+def _is_twin(case_id: str) -> bool:
+    return case_id.endswith(AGAIN)
+
+
+def _together(first: Sequence[Result], second: Sequence[Result]) -> tuple[Result, ...]:
+    return tuple(sorted((*first, *second), key=lambda result: (result.case_id, result.epoch)))

@@ -1,0 +1,334 @@
+"""`evalgate baseline`: what would be compared with, filling the history, blessing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from builders import make_run
+from kit import Project, answers, build
+
+from evalgate.history.store import History
+
+SIZES = {"facts": 6, "tone": 4}
+
+
+def suite(project: Project, **changes: str) -> None:
+    build(project, categories=SIZES, **changes)
+
+
+def recorded(project: Project, runs: int) -> list[str]:
+    """Ids of so many unjudged runs, oldest first."""
+    said = project.evalgate("baseline", "record", "--runs", str(runs))
+    assert said.code == 0, said.err
+    return said.out.split()
+
+
+def store(project: Project) -> str:
+    return f"sqlite:///{project.folder / '.evalgate' / 'history.db'}"
+
+
+# ---- list -------------------------------------------------------------------------------------------------
+
+
+def test_the_list_names_the_runs_that_the_next_run_is_then_compared_with(project: Project) -> None:
+    """What is announced is what happens: scorers and contents are fingerprinted as a run does it."""
+    suite(project)
+    ids = recorded(project, 3)
+    listed = project.evalgate("baseline", "list", "--format", "json").json
+    verdict = project.evalgate("run", "--format", "json").json
+    assert listed["baseline"]["ids"] == verdict["baseline"]["ids"] == ids[::-1]
+    assert listed["baseline"]["why"] == verdict["baseline"]["why"]
+    assert (listed["suite"], listed["baseline"]["kind"], listed["passed_over"]) == ("tables", "nearest", [])
+
+
+def test_the_list_says_why_other_runs_are_passed_over(project: Project) -> None:
+    """A part, another version, another scorer, a failure: each with its reason, the newest first."""
+    suite(project)
+    (older,) = recorded(project, 1)
+    suite(project, version="2")
+    (newer,) = recorded(project, 1)
+    part = project.evalgate("run", "--limit", "2", "--no-gate", "--format", "json").json["run"]["id"]
+    answers(project, {f"facts-{number}": "wrong" for number in range(6)})
+    failed = project.evalgate("run", "--format", "json").json
+    assert failed["verdict"] == "fail"
+    listed = project.evalgate("baseline", "list", "--format", "json").json
+    assert listed["baseline"]["ids"] == [newer]
+    assert [(row["run"], row["why"]) for row in listed["passed_over"]] == [
+        (failed["run"]["id"], "exited 1 and not blessed"),
+        (part, "of a part of the eval set"),
+        (older, f"of another version than {newer}"),
+    ]
+    text = project.evalgate("baseline", "list").out
+    assert "Passed over" in text and "exited 1 and not blessed" in text
+    evalset = project.folder / "evalsets" / "tables.yaml"
+    evalset.write_text(evalset.read_text().replace("[exact]", "[contains]"))
+    assert "shares no comparable case" in project.evalgate("baseline", "list").out
+
+
+def test_the_list_of_what_was_passed_over_is_bounded(project: Project) -> None:
+    """Twenty of them, the rest counted: a history may hold thousands."""
+    suite(project)
+    project.evalgate("run")
+    with History.open(store(project)) as history:
+        for number in range(25):
+            run = make_run(f"other-{number:02}", minutes=number, facts=[1])
+            history.write_run(replace(run, suite="tables"))
+    listed = project.evalgate("baseline", "list", "--format", "json").json
+    assert (len(listed["passed_over"]), listed["passed_over_in_all"]) == (20, 25)
+    assert "… and 5 more" in project.evalgate("baseline", "list", "--format", "markdown").out
+
+
+def test_the_list_names_the_anchor_and_who_blessed_what(project: Project) -> None:
+    """The configuration's anchor, found or not, and every blessing with its reason."""
+    suite(project, gate="{anchor: live}")
+    (run,) = recorded(project, 1)
+    before = project.evalgate("baseline", "list", "--format", "json").json
+    assert before["anchor"]["id"] is None and "no other run of this suite is blessed" in before["anchor"]["why"]
+    project.evalgate("baseline", "bless", run, "--reason", "release 4", "--name", "live", "--author", "ann")
+    after = project.evalgate("baseline", "list", "--format", "json").json
+    assert (after["anchor"]["name"], after["anchor"]["id"]) == ("live", run)
+    assert [(row["run"], row["name"], row["author"], row["reason"]) for row in after["blessed"]] == [
+        (run, "live", "ann", "release 4")
+    ]
+    text = project.evalgate("baseline", "list").out
+    assert f"run {run}, anchor" in text and "release 4" in text
+
+
+def test_the_list_needs_no_endpoint_and_writes_nothing(project: Project) -> None:
+    """Whoever only reads needs no key; where there is no history, none is begun."""
+    suite(project)
+    recorded(project, 1)
+    config = (project.folder / "evalgate.yaml").read_text()
+    lines = [line for line in config.splitlines() if not line.startswith("endpoint")]
+    project.write(
+        "evalgate.yaml", "\n".join([*lines, "endpoint: {kind: openai, base_url: '${NOWHERE}', model: m}", ""])
+    )
+    assert project.evalgate("baseline", "list").code == 0
+    said = project.evalgate("baseline", "list", "--store", "sqlite:///none.db")
+    assert (said.code, said.out) == (2, "") and "there is no history" in said.err
+    assert not (project.folder / "none.db").exists()
+
+
+def test_the_list_speaks_of_the_commit_that_is_checked_out(project: Project) -> None:
+    """In a repository the search begins at this commit."""
+    suite(project)
+    who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a"}
+    for command in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *command], cwd=project.folder, env={**os.environ, **who}, check=True)
+    ids = recorded(project, 2)
+    listed = project.evalgate("baseline", "list", "--format", "json").json
+    assert (listed["baseline"]["ids"], listed["baseline"]["behind"]) == (ids[::-1], 0)
+    assert listed["commit"][:10] in project.evalgate("baseline", "list").out
+
+
+# ---- record -----------------------------------------------------------------------------------------------
+
+
+def test_record_fills_the_history_with_whole_unjudged_runs(project: Project) -> None:
+    """One run a repetition, ids on stdout, talk on stderr; the next run is compared with all of them."""
+    suite(project)
+    said = project.evalgate("baseline", "record", "--runs", "3")
+    ids = said.out.split()
+    assert (said.code, len(set(ids))) == (0, 3)
+    assert f"3 of 3: run {ids[2]}, 10 results, mean score 100.0 %" in said.err
+    rows = project.evalgate("history", "--format", "json").json["runs"]
+    assert [(row["id"], row["selection"], row["results"]) for row in rows] == [(i, None, 10) for i in ids[::-1]]
+    assert project.evalgate("run", "--format", "json").json["verdict"] == "pass"
+
+
+def test_record_as_json_lists_the_runs(project: Project) -> None:
+    """For programs, as `import` does it."""
+    suite(project)
+    runs = project.evalgate("baseline", "record", "--runs", "2", "--format", "json").json["runs"]
+    assert [(row["cases"], row["results"]) for row in runs] == [(10, 10)] * 2
+
+
+@pytest.mark.parametrize("runs", ["0", "51", "many"])
+def test_record_takes_1_to_50_runs(project: Project, runs: str) -> None:
+    """A slip in a number costs no call."""
+    suite(project)
+    said = project.evalgate("baseline", "record", "--runs", runs)
+    assert (said.code, said.out) == (2, "")
+    assert not (project.folder / ".evalgate").exists()
+
+
+COUNTING = """
+import json, pathlib
+COUNT = pathlib.Path(__file__).with_name("calls.txt")
+
+def answer(request):
+    calls = int(COUNT.read_text()) if COUNT.exists() else 0
+    COUNT.write_text(str(calls + 1))
+    if calls >= 25:
+        raise RuntimeError("the index is gone")
+    return request.case.id
+"""
+
+
+def test_record_ends_at_the_first_run_that_measured_nothing(project: Project) -> None:
+    """Exit 3; what was recorded before is kept and named, nothing further is called."""
+    suite(project)
+    project.write("app.py", COUNTING)
+    config = (project.folder / "evalgate.yaml").read_text().replace("concurrency: 4", "concurrency: 1")
+    project.write("evalgate.yaml", config)
+    said = project.evalgate("baseline", "record", "--runs", "9")
+    ids = said.out.split()
+    assert (said.code, len(ids)) == (3, 2)
+    assert "run 3 of 9: " in said.err and "the index is gone" in said.err
+    assert f"Recorded before and kept: {ids[0]}, {ids[1]}" in said.err
+    assert int((project.folder / "calls.txt").read_text()) <= 30
+    assert project.evalgate("baseline", "list", "--format", "json").json["baseline"]["ids"] == ids[::-1]
+
+
+INTERRUPTED = """
+import os, pathlib, signal
+COUNT = pathlib.Path(__file__).with_name("calls.txt")
+
+def answer(request):
+    calls = int(COUNT.read_text()) if COUNT.exists() else 0
+    COUNT.write_text(str(calls + 1))
+    if calls == 15:
+        os.kill(os.getpid(), signal.SIGINT)
+    return request.case.id
+"""
+
+
+def test_record_that_is_interrupted_says_what_is_kept(project: Project) -> None:
+    """Exit 130, nothing on stdout; the finished run is in the history, the unfinished one can be resumed."""
+    suite(project)
+    project.write("app.py", INTERRUPTED)
+    config = (project.folder / "evalgate.yaml").read_text().replace("concurrency: 4", "concurrency: 1")
+    project.write("evalgate.yaml", config)
+    command = [sys.executable, "-c", "from evalgate.cli import main; main()", "baseline", "record", "--runs", "3"]
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=60)
+    (kept,) = (row["id"] for row in project.evalgate("history", "--format", "json").json["runs"])
+    assert (done.returncode, done.stdout) == (130, "")
+    assert f"Recorded before and kept: {kept}" in done.stderr and "--resume" in done.stderr
+
+
+def test_record_without_credentials_records_nothing(project: Project) -> None:
+    """A key that is not there is told once, with exit 3, not N times as a run."""
+    suite(project)
+    config = (project.folder / "evalgate.yaml").read_text().splitlines()
+    endpoint = "endpoint: {kind: openai, base_url: 'http://127.0.0.1:9/v1', api_key_env: NO_SUCH_KEY, model: m}"
+    project.write("evalgate.yaml", "\n".join(endpoint if line.startswith("endpoint") else line for line in config))
+    said = project.evalgate("baseline", "record", "--runs", "3")
+    assert (said.code, said.out) == (3, "")
+    assert "NO_SUCH_KEY" in said.err and "No run was recorded" in said.err
+
+
+# ---- bless ------------------------------------------------------------------------------------------------
+
+
+def test_a_blessing_is_kept_with_name_author_and_reason(project: Project) -> None:
+    """It is said how to use it; a name that moves says where it was."""
+    suite(project)
+    first, second = recorded(project, 2)
+    said = project.evalgate(
+        "baseline", "bless", first[:6], "--reason", "release 4", "--name", "live", "--author", "ann"
+    )
+    assert said.code == 0
+    assert said.out.startswith(f"Blessed run {first} of suite tables as live, by ann: release 4\n")
+    assert "anchor: live" in said.out
+    again = project.evalgate(
+        "baseline", "bless", "latest", "--reason", "release 5", "--name", "live", "--author", "bob"
+    )
+    assert f"Until now live was run {first}" in again.out
+    with History.open(store(project)) as history:
+        assert [(given.run_id, given.name, given.author, given.reason) for given in history.blessings()] == [
+            (first, "live", "ann", "release 4"),
+            (second, "live", "bob", "release 5"),
+        ]
+
+
+def test_a_blessing_without_a_name_is_used_by_the_runs_id(project: Project) -> None:
+    """And the JSON holds what was written down."""
+    suite(project)
+    (run,) = recorded(project, 1)
+    assert f"anchor: {run}" in project.evalgate("baseline", "bless", run, "--reason", "r").out
+    document = project.evalgate("baseline", "bless", run, "--reason", "r", "--author", "ann", "--format", "json").json
+    assert {key: document[key] for key in ("suite", "run", "name", "author", "reason")} == {
+        "suite": "tables",
+        "run": run,
+        "name": None,
+        "author": "ann",
+        "reason": "r",
+    }
+
+
+def test_who_blesses_is_gits_user_by_default(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The person who works here, not an account of the machine."""
+    suite(project)
+    (run,) = recorded(project, 1)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(project.write("gitconfig", "[user]\nname = Ann Example\n")))
+    document = project.evalgate("baseline", "bless", run, "--reason", "r", "--format", "json").json
+    assert document["author"] == "Ann Example"
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (["--limit", "2"], "this is a run of a part of the eval set"),
+        (["boom"], "this is a run that could not be evaluated"),
+        (["wrong"], "its last verdict is fail"),
+    ],
+)
+def test_a_run_that_is_no_standard_is_not_blessed(project: Project, made: list[str], message: str) -> None:
+    """Partial, not evaluated or failed: exit 2, and nothing is written."""
+    suite(project)
+    recorded(project, 2)
+    if made[0] in ("boom", "wrong"):
+        answers(project, {f"facts-{number}": made[0] for number in range(6)})
+        made = []
+    run = project.evalgate("run", "--format", "json", *made).json["run"]["id"]
+    said = project.evalgate("baseline", "bless", run, "--reason", "r", "--author", "ann")
+    assert (said.code, said.out) == (2, "")
+    assert f"run {run}: {message}" in said.err
+    assert project.evalgate("baseline", "list", "--format", "json").json["blessed"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "--reason", "r"], 'no run "nowhere"'),
+        (["latest", "--reason", " "], "needs a reason"),
+        (["latest"], "--reason"),
+        (["latest", "--reason", "r", "--name", "blessed"], "cannot name a blessing"),
+        (["latest", "--reason", "r", "--author", " "], "nobody is named"),
+    ],
+)
+def test_a_blessing_that_is_not_clear_is_refused(project: Project, arguments: list[str], message: str) -> None:
+    """Exit 2 with one message, and nothing is written."""
+    suite(project)
+    recorded(project, 1)
+    said = project.evalgate("baseline", "bless", *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+    assert project.evalgate("baseline", "list", "--format", "json").json["blessed"] == []
+
+
+def test_latest_is_of_the_configurations_suite(project: Project) -> None:
+    """In a store of several suites nobody blesses another suite's run by mistake."""
+    suite(project)
+    (run,) = recorded(project, 1)
+    rows = [{"id": "a", "category": "x", "score": 1.0}]
+    project.evalgate("import", project.rows("r.jsonl", rows), "--suite", "other")
+    assert f"Blessed run {run}" in project.evalgate("baseline", "bless", "latest", "--reason", "r").out
+
+
+def test_an_imported_run_can_be_blessed_without_a_configuration(project: Project) -> None:
+    """Any harness's run may be an anchor."""
+    rows = [{"id": "a", "category": "x", "score": 1.0}]
+    run = project.evalgate("import", project.rows("r.jsonl", rows), "--suite", "other").out.strip()
+    assert project.evalgate("baseline", "bless", run, "--reason", "r", "--author", "ann").code == 0
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["record"], ["bless"]])
+def test_every_part_explains_itself(project: Project, command: list[str]) -> None:
+    """`--help` is text on stdout and exit 0."""
+    said = project.evalgate("baseline", *command, "--help")
+    assert said.code == 0 and said.out.startswith(" ".join(["Usage: evalgate baseline", *command]))
