@@ -52,3 +52,15 @@ def tour(
     from evalgate.pipeline.tour import take_tour
 
     return take_tour(folder, tell=console.say, show=console.show)
+
+
+@demo.command("drift")
+def drift(
+    folder: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep the files there; default: a temporary folder.")
+    ] = None,
+) -> int:
+    """Let a provider get worse between baseline and pull request: told as upstream drift, not blamed. Exit 0 then."""
+    from evalgate.pipeline.drift_tour import take_drift_tour
+
+    return take_drift_tour(folder, tell=console.say, show=console.show)

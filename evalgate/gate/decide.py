@@ -137,7 +137,9 @@ def _verdict(
     for name, reason in checks:
         if reason is not None:
             # What could not be evaluated says nothing of drift either.
-            return name, reason if name is VerdictName.ERROR else reason + _asides(judged, found)
+            return name, reason if name is VerdictName.ERROR else reason + _asides(judged, found) + _age(
+                name, summary, rules
+            )
     return VerdictName.PASS, _pass(sides, quality) + _asides(judged, found)
 
 
@@ -154,6 +156,13 @@ def _asides(judged: Judgement, found: Sequence[Finding]) -> str:
     if waived:
         text += f"; waived: {_names(waived)}"
     return text
+
+
+def _age(name: VerdictName, summary: BaselineSummary, rules: Rules) -> str:
+    """That the baseline is stale, where the reason does not say so already."""
+    if name is VerdictName.NO_BASELINE or not _is_stale(summary, rules):
+        return ""
+    return f"; the baseline is {(summary.age_s or 0.0) / DAY_S:.0f} days old"
 
 
 def _names(categories: Iterable[str]) -> str:

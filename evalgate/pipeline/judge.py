@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from evalgate import gate
 from evalgate.gate import Rules
+from evalgate.gate.exceptions import suggestion
 from evalgate.github import event
 from evalgate.github.event import Situation
 from evalgate.history import baseline as baselines
 from evalgate.history.git import Repository
 from evalgate.pipeline.staged import Against
-from evalgate.records import Baseline, Exceptions, Missing, Run, Verdict, VerdictName
+from evalgate.records import EVERY_CASE, Baseline, Exceptions, Missing, Run, Status, Verdict, VerdictName
 from evalgate.report import model
 
 if TYPE_CHECKING:
@@ -45,9 +46,16 @@ class Judged:
             self.baseline_runs,
             reproduce=reproduce,
             next_step=next_step,
+            waiver=_waiver(self.verdict),
             store=store,
             show_outputs=show_outputs,
         )
+
+
+def _waiver(verdict: Verdict) -> str | None:
+    """The line of a waiver for the largest drop that fails, if a single category fails: several are looked at first."""
+    failing = [f for f in verdict.findings if f.gating and f.status is Status.BREACH and f.category != EVERY_CASE]
+    return suggestion(failing[0]) if len({finding.category for finding in failing}) == 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from evalgate import demo
 from evalgate.demo.damage import WORSE
-from evalgate.pipeline.suite import Done, RunOptions, run_suite
+from evalgate.pipeline.suite import Done, run_here
 from evalgate.records import Run, VerdictName
 from evalgate.report.model import Report
 
@@ -54,7 +53,4 @@ def _steps(folder: Path, tell: Callable[[str], None], show: Callable[[Report, Ru
 
 def _run(folder: Path, name: str, params: str) -> Done:
     """One run in the folder: outside any repository, so that the newest good run there is the baseline."""
-    file = folder / name
-    file.write_text(CONFIG.format(evalsets=demo.evalsets_dir().as_posix(), params=params), encoding="utf-8")
-    here = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
-    return run_suite(RunOptions(config=file, environ=here))
+    return run_here(folder / name, CONFIG.format(evalsets=demo.evalsets_dir().as_posix(), params=params))

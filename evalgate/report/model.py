@@ -115,19 +115,20 @@ def build(
     *,
     reproduce: Sequence[str] = (),
     next_step: str | None = None,
+    waiver: str | None = None,
     store: str | None = None,
     show_outputs: bool = False,
 ) -> Report:
     """A report on a verdict, with the answers, causes and places that the two sides recorded.
 
-    next_step: one sentence; without it the one that fits the verdict.
+    next_step: one sentence; without it the one that fits the verdict. waiver: the line that would accept what failed.
     """
     return Report(
         verdict=verdict,
         flips=_flips(verdict, candidate, baseline_runs),
         failures=failed_cases(candidate),
         reproduce=tuple(reproduce),
-        next_step=next_step or _next_step(verdict),
+        next_step=next_step or _next_step(verdict, waiver),
         store=store,
         show_outputs=show_outputs,
     )
@@ -146,14 +147,20 @@ _NEXT: Mapping[VerdictName, str | None] = {
 }
 
 
-def _next_step(verdict: Verdict) -> str | None:
+def _next_step(verdict: Verdict, waiver: str | None) -> str | None:
     """What to do about this verdict, in one or two sentences; None where there is nothing to do."""
+    if verdict.drift and verdict.verdict is VerdictName.PASS:
+        return (
+            "Look at what surrounds the system (provider, model, index): the baseline's own requests fare worse. "
+            "What it gives now becomes the baseline with the next recorded runs."
+        )
     if verdict.verdict is not VerdictName.FAIL:
         return _NEXT[verdict.verdict]
     failing = [finding for finding in verdict.findings if gating_status(finding) in (Status.BREACH, Status.MISSING)]
     if any(finding.rule in JUDGING_RULES and finding.status is Status.BREACH for finding in failing):
         flipped = "Look at the cases that flipped. " if verdict.cases.regressed else ""
-        return f"{flipped}If the change is meant, say so in the rules; otherwise mend it."
+        accept = "accept it with a waiver." if waiver is None else f"accept it with a line under `waivers`: {waiver}"
+        return f"{flipped}Mend it; or, if the drop is meant, {accept}"
     if any(finding.rule in JUDGING_RULES for finding in failing):
         return "Bring the category's cases back, or list it under gate.removed_categories."
     return "Bring it back under the limit, or raise the limit in the rules."

@@ -157,8 +157,6 @@ def _breaches(finding: Finding, alpha: float) -> bool:
 # ---- what counts as a repeat --------------------------------------------------------------------------------
 
 
-
-
 def test_copies_are_no_repeats() -> None:
     """Five answers of a case of which four came from a cache are one sample; real ones count."""
     from evalgate.records import Output
