@@ -2,8 +2,8 @@
 
 A row is a mapping with `id`, `category` (a text or a list) and exactly one of `score` (alias `correct`; or
 `scores: {name: value}`) and `error`. Optional: `epoch` (from 1), `output`, `latency_s`, `tokens_in`, `tokens_out`,
-`cost_usd`, `model`, `contexts`, `tool_calls`, `input`, `messages`, `expected` (alias `reference`). Other columns are
-kept as the case's metadata. This module knows no file and no store: it is given rows and gives a run.
+`cost_usd`, `model`, `contexts`, `tool_calls`, `input`, `messages`, `expected` (alias `reference`), `cluster` (cases
+that share a context) and `critical`. Other columns are kept as the case's metadata. This module knows no file and no store: it is given rows and gives a run.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MOST_FAULTS = 20
 
 _COLUMNS = (
     "id category score correct scores error epoch output latency_s tokens_in tokens_out cost_usd model contexts "
-    "tool_calls input messages expected reference"
+    "tool_calls input messages expected reference cluster critical"
 )
 KNOWN = frozenset(_COLUMNS.split())
 """Columns with a meaning; the others are the case's metadata."""
@@ -157,8 +157,15 @@ def _ref(row: Mapping[str, Any], case_id: str, categories: tuple[str, ...]) -> C
         input=row.get("input", row.get("messages")),
         expected=row.get("expected", row.get("reference")),
         scorers=NAMED + ",".join(sorted(map(str, row["scores"]))) if isinstance(row.get("scores"), Mapping) else None,
+        critical=row.get("critical") is True,
+        cluster=_cluster(row),
         metadata={name: value for name, value in row.items() if name not in KNOWN},
     )
+
+
+def _cluster(row: Mapping[str, Any]) -> str | None:
+    value = row.get("cluster")
+    return None if value is None or _is_nan(value) else str(value)
 
 
 def _is_absent(value: Any) -> bool:
@@ -324,8 +331,8 @@ def _planned(case: Any, seen: CaseRef | None) -> CaseRef:
         id=case.id,
         categories=tuple(sorted(case.categories or (seen.categories if seen else ()))),
         scorers=seen.scorers if seen else None,
-        critical=case.critical,
-        cluster=case.cluster,
+        critical=case.critical or bool(seen and seen.critical),
+        cluster=case.cluster if case.cluster is not None else (seen.cluster if seen else None),
         tags=case.tags,
         input=case.input if case.input is not None else (seen.input if seen else None),
         expected=case.expected if case.expected is not None else (seen.expected if seen else None),

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import math
 import os
 import re
 import statistics
@@ -340,9 +341,8 @@ def write_suite(folder: Path, right: int, *, asks: str = "May I?", rules: Mappin
     (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, cases)), "utf-8")
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     (folder / "a.yaml").write_text("scorers: [exact]\ncases_from: cases.jsonl\n", "utf-8")
-    # What is recorded once cannot be asked again.
-    given = {"max_epochs": 1, "confirm": False, **(rules or {})}
-    config = {"suite": "s", "evalsets": ["a.yaml"], "endpoint": {"kind": "replay", "file": "rows.jsonl"}, "gate": given}
+    endpoint = {"kind": "replay", "file": "rows.jsonl"}
+    config = {"suite": "s", "evalsets": ["a.yaml"], "endpoint": endpoint, "gate": rules or {}}
     (folder / "evalgate.yaml").write_text(json.dumps(config), "utf-8")
     return folder / "evalgate.yaml"
 
@@ -404,8 +404,8 @@ def test_the_detectable_drops_of_the_document_are_what_the_code_works_out(
 ) -> None:
     """The smallest and a middling category of the table, to a point."""
     told = next(row for row in rows(DECISION, "repeats") if row[0].startswith(repeats) and row[1] == str(runs))
-    stages = reach.stages(Rules(), "one", 12, fixed)
     for cases, points in ((10, told[2]), (50, told[4])):
+        stages = reach.stages(Rules(), "one", 12, fixed, cases=cases)
         drops = [detectable_drop(made_up_history(seed, cases, runs), stages) or 1.0 for seed in range(15)]
         assert float(points) == pytest.approx(100 * statistics.median(drops), abs=1), cases
 
@@ -429,20 +429,23 @@ def test_so_many_cases_prove_a_critical_floor_as_the_document_says(row: list[str
 
 
 def test_the_looks_are_told_with_the_numbers_of_the_code() -> None:
-    """Repeats, parts of alpha, and up to which p anybody is repeated further."""
+    """Repeats, parts of alpha, and up to which p anybody is repeated further, by size and by what calls are left."""
     told = section(DECISION, "4. Looks")
-    parts, categories, suite = rows(told, "look")
+    parts, *categories, suite, ample = rows(told, "look")
     assert [f"{share:.0%}".replace("%", " %") for share in looks.SHARES] == parts[1:4]
     assert ", ".join(f"{share * 100:.0f}" for share in looks.LAST_SHARES) + " %" == parts[5]
-    assert [f"{most:.2f}"[1:] for most in looks.GO_ON] == categories[1:4]
+    for row, (size, limits) in zip(categories, looks.GO_ON, strict=True):
+        assert [f"{most:.2f}"[1:] for most in limits] == row[1:4]
+        assert f"of up to {size} cases" in row[0] or (math.isinf(size) and "larger" in row[0])
     assert [f"{most:.2f}"[1:] for most in looks.SUITE_GO_ON] == suite[1:4]
+    assert [f"{most:.2f}"[1:] for most in looks.AMPLE_SUITE_GO_ON] == ample[1:4]
     assert f"After {', '.join(map(str, looks.EPOCHS[:-1]))} and {looks.EPOCHS[-1]} calls" in " ".join(told.split())
 
 
 def test_the_confirmation_is_told_with_the_numbers_of_the_code() -> None:
     """How many fresh repeats, and which p confirms, or says drift."""
     told = " ".join(section(DECISION, "5. Confirmation").split())
-    assert f"{plan.FRESH_EPOCHS} repeats a side" in told
+    assert f"{plan.FRESH_EPOCHS} repeats a side, {2 * plan.FRESH_EPOCHS} where at most {plan.FEW_CASES} cases" in told
     assert f"p ≤ {Rules().confirm_level:.2f}" in told
     assert f"`trust_history: false`: {Rules(trust_history=False).confirm_level:.2f}" in told
     assert f"p ≤ {confirm.DRIFT_LEVEL:.2f} is drift" in told

@@ -174,7 +174,7 @@ def _run_and_judge(
         if not options.gated:
             judged = _recorded(run, rules, now)
         else:
-            against = done.against or compare(run)[0]
+            against = with_detectable(run, done.against or compare(run)[0])
             judged = judge(run, against, now=now)
             detectable = seen_from(run, against, epochs=config.run.epochs if config.run.epochs != 1 else None)
         history.write_run(run, requests=requests_of(suite), detectable=detectable)

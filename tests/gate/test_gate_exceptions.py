@@ -184,9 +184,9 @@ def test_a_case_chosen_by_the_runs_it_is_compared_with_stays_judged(run_id: str)
     taken, said = quarantined(Exceptions(quarantine=(CASE,)), TODAY, ["run-1", run_id])
     assert not taken
     assert said == [
-        f"late-07 is judged in spite of its quarantine, which was judged on run {run_id}, also one of the runs compared "
-        "here: choosing cases by the runs they are compared with makes nearly every unchanged change fail; judge it on "
-        "older runs."
+        f"late-07 is judged in spite of its quarantine, which was judged on run {run_id}, also one of the runs "
+        "compared here: choosing cases by the runs they are compared with makes nearly every unchanged change fail; "
+        "judge it on older runs."
     ]
 
 
