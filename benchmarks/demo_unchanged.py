@@ -2,9 +2,9 @@
 
     python -m benchmarks.demo_unchanged [--gates 200] [--temperature 0.5] [--history 5]
 
-Each gate is a whole `evalgate run`: calls, history, choice of the baseline, repeats, fresh calls of both sides, verdict.
-Prints how many were blocked, beside alpha, and how many calls were made, beside three fixed repeats of every case.
-Whatever passes joins the history, as it does for users.
+Each gate is a whole `evalgate run`: calls, history, choice of the baseline, repeats, fresh calls of both sides. Prints
+how many were blocked, beside alpha, and how many calls were made, beside three fixed repeats of every case. Whatever
+passes joins the history, as it does for users.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     blocked = verdicts[VerdictName.FAIL]
     rate, error = 100 * blocked / asked.gates, 100 * math.sqrt(0.05 * 0.95 / asked.gates)
     print(
-        f"\n{asked.gates} gates of an unchanged assistant, temperature {asked.temperature:g}, {asked.history} runs to begin with"
+        f"\n{asked.gates} gates, unchanged, temperature {asked.temperature:g}, {asked.history} first runs"
     )
     print(f"blocked: {blocked} ({rate:.1f} %); alpha is 5 % (standard error of a rate of 5 %: {error:.1f})")
     print(f"would have blocked without fresh calls of both sides: {doubted} ({100 * doubted / asked.gates:.1f} %)")

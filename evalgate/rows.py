@@ -3,7 +3,8 @@
 A row is a mapping with `id`, `category` (a text or a list) and exactly one of `score` (alias `correct`; or
 `scores: {name: value}`) and `error`. Optional: `epoch` (from 1), `output`, `latency_s`, `tokens_in`, `tokens_out`,
 `cost_usd`, `model`, `contexts`, `tool_calls`, `input`, `messages`, `expected` (alias `reference`), `cluster` (cases
-that share a context) and `critical`. Other columns are kept as the case's metadata. This module knows no file and no store: it is given rows and gives a run.
+that share a context) and `critical`. Other columns are kept as the case's metadata.
+This module knows no file and no store: it is given rows and gives a run.
 """
 
 from __future__ import annotations

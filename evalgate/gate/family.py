@@ -68,8 +68,6 @@ class Test:
     """Tests with equal keys are one hypothesis: a sole category is the suite."""
     p_adjusted: float = 1.0
     could_breach: bool = False
-    epochs: int = 1
-    """Repeats of the candidate that it is made of, for reading."""
     look: int = 0
     """The look, from 0, at which it was last judged."""
     spent: float = 1.0
@@ -300,7 +298,6 @@ def drop_test(samples: Sequence[Samples], rule: Rule, category: str, noise: Nois
         best_p=partial(_best_drop, samples, margin, noise),
         attainable=partial(_attainable_drop, law, churn * run),
         same_as=("max_drop", margin if is_margin else None),
-        epochs=max(len(item.after) for item in samples),
         trail=partial(_trail, samples, log_p, churn, run),
     )
 
@@ -337,6 +334,8 @@ def _beyond(law: Law, samples: Sequence[Samples], margin: float) -> int:
     (simulated, 1 and 5 and 10 runs, 1 and 3 repeats: 1 to 7 % at 5 %); the whole margin would need twice the drop
     where there is one run.
     """
+    if margin <= 0:
+        return law.observed
     sizes = ((len(item.before), len(item.after)) for item in samples)
     credited = margin * GRID * math.fsum(after * before / (before + after) for before, after in sizes)
     return max(0, math.ceil(law.observed - credited / law.unit - 1e-9))

@@ -84,7 +84,7 @@ def _pool(cases: tuple[CaseRef, ...], baseline: Baseline) -> Pool:
         refs=refs,
         runs=tuple(runs),
         before=pooled(per_run),
-        per_run=[{i: kept.scores for i, kept in scores.items()} for scores in per_run],
+        per_run=[kept.scores for kept in per_run],
         seen=seen,
         changed=frozenset(i for i in refs if i in seen and not any(i in ids for ids in comparable)),
     )
@@ -114,44 +114,40 @@ def _baseline_cases(baseline: Baseline, known: Sequence[Mapping[str, CaseRef]]) 
     return seen
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Kept:
-    """One case's scores of one run, in the order of epochs."""
+    """The scores of one run by case, in the order of epochs."""
 
-    real: list[float]
-    real_epochs: list[int]
-    copy: tuple[int, float] | None = None
-    """Epoch and score of the first answer that came from a cache, ours or the provider's: a copy proves nothing new."""
-
-    @property
-    def scores(self) -> list[float]:
-        """What counts: the real answers, or the one copy of a case that has nothing else."""
-        return self.real if self.real or self.copy is None else [self.copy[1]]
-
-    @property
-    def epochs(self) -> list[int]:
-        """Of `scores`."""
-        return self.real_epochs if self.real or self.copy is None else [self.copy[0]]
+    scores: dict[str, list[float]]
+    """What counts: the real answers, or the one copy of a case that has nothing else."""
+    epochs: dict[str, list[int]]
+    """Of `scores`."""
+    copies: frozenset[str]
+    """Cases that have nothing but a copy: an answer from a cache, ours or the provider's, which proves nothing new."""
 
 
-def scores_of(results: Sequence[Result], wanted: Mapping[str, object] | set[str]) -> dict[str, Kept]:
+def scores_of(results: Sequence[Result], wanted: Mapping[str, object] | set[str]) -> Kept:
     """Scores by case, for the cases wanted. Results are sorted by case and epoch."""
-    scores: dict[str, Kept] = {}
+    scores: dict[str, list[float]] = {}
+    epochs: dict[str, list[int]] = {}
     copied = _copies(results)
-    last, kept = None, Kept([], [])
+    copies: dict[str, tuple[int, float]] = {}
     for result in results:
         if type(result) is not Scored:
             continue
-        if (case_id := result.case_id) != last:
-            last = case_id
-            # A case that is not wanted is collected as well, and forgotten.
-            kept = scores.setdefault(case_id, Kept([], [])) if case_id in wanted else Kept([], [])
+        case_id = result.case_id
         if copied and (case_id, result.epoch) in copied:
-            kept.copy = kept.copy or (result.epoch, result.score)
-        else:
-            kept.real.append(result.score)
-            kept.real_epochs.append(result.epoch)
-    return scores
+            copies.setdefault(case_id, (result.epoch, result.score))
+        elif case_id in scores:
+            scores[case_id].append(result.score)
+            epochs[case_id].append(result.epoch)
+        elif case_id in wanted:
+            scores[case_id] = [result.score]
+            epochs[case_id] = [result.epoch]
+    bare = frozenset(case_id for case_id in copies if case_id in wanted and case_id not in scores)
+    for case_id in bare:
+        epochs[case_id], scores[case_id] = [copies[case_id][0]], [copies[case_id][1]]
+    return Kept(scores, epochs, bare)
 
 
 def _copies(results: Sequence[Result]) -> set[tuple[str, int]]:
@@ -177,20 +173,20 @@ def _copies(results: Sequence[Result]) -> set[tuple[str, int]]:
     return copied | repeated if is_numbered else copied
 
 
-def pooled(runs: Sequence[Mapping[str, Kept]]) -> dict[str, list[float]]:
+def pooled(runs: Sequence[Kept]) -> dict[str, list[float]]:
     """The sorted scores of all runs by case; one copy stands for a case of which there is nothing else."""
     found: dict[str, list[float]] = {}
-    copies: dict[str, float] = {}
-    for scores in runs:
-        for case_id, kept in scores.items():
-            if kept.copy is not None:
-                copies.setdefault(case_id, kept.copy[1])
+    for kept in runs:
+        for case_id, scores in kept.scores.items():
+            if case_id in kept.copies:
+                continue
             if case_id in found:
-                found[case_id].extend(kept.real)
-            elif kept.real:
-                found[case_id] = list(kept.real)
-    for case_id, score in copies.items():
-        found.setdefault(case_id, [score])
+                found[case_id] += scores
+            else:
+                found[case_id] = scores[:]
+    for kept in runs:
+        for case_id in kept.copies:
+            found.setdefault(case_id, kept.scores[case_id])
     for values in found.values():
         values.sort()
     return found

@@ -103,8 +103,8 @@ class Sides:
     def samples(self, ids: Sequence[str]) -> list[Samples]:
         """Both sides of these pairs on the test's grid: one a case, or one a cluster of cases."""
         if not self.clusters:
-            before, after = self.before, self.after
-            return [_samples(tuple(before[i]), tuple(after[i])) for i in ids]
+            by_case = self._by_case
+            return [by_case[case_id] for case_id in ids]
         return [self._together(group) for group in self.units(ids)]
 
     def units(self, ids: Sequence[str]) -> list[tuple[str, ...]]:
@@ -158,7 +158,7 @@ class Sides:
         Equal repeats on both sides make them alike: the first m epochs of each, m the fewest that any has.
         """
         if self.refs[group[0]].cluster is None:
-            return _samples(tuple(self.before[group[0]]), tuple(self.after[group[0]]))
+            return self._by_case[group[0]]
         whole = [scores for scores in self.runs_before if all(i in scores for i in group)]
         if not whole:  # no run has all of them: their pooled means are one sample
             before = [math.fsum(self.means_before[i] for i in group)]
@@ -207,6 +207,11 @@ class Sides:
         return means_of(self.after)
 
     @cached_property
+    def _by_case(self) -> Mapping[str, Samples]:
+        before, after = self.before, self.after
+        return {i: _samples(tuple(before[i]), tuple(after[i])) for i in self.pairs(EVERY_CASE)}
+
+    @cached_property
     def _scored(self) -> Mapping[str, list[str]]:
         judged = self.after.keys() - self.quarantine
         return {name: [i for i in ids if i in judged] for name, ids in self.pool.members.items()}
@@ -229,8 +234,8 @@ def take_sides(candidate: Run, baseline: Baseline, rules: Rules, *, quarantine: 
     """
     pool = pool_of(candidate.cases, baseline)
     runs, refs, before, seen = pool.runs, pool.refs, pool.before, pool.seen
-    kept_after = scores_of(candidate.results, refs)
-    after = {i: kept_after[i].scores for i in refs if i in kept_after}
+    kept = scores_of(candidate.results, refs)
+    after = {i: kept.scores[i] for i in refs if i in kept.scores}
     vanished = _vanished(candidate, seen.values(), refs.values(), rules)
     gone = {i: ref for i, ref in seen.items() if i not in refs}
     removed, missing = _gone(candidate, gone, vanished, rules)
@@ -241,7 +246,7 @@ def take_sides(candidate: Run, baseline: Baseline, rules: Rules, *, quarantine: 
         candidate=candidate,
         pool=pool,
         after=after,
-        epochs_after={i: kept.epochs for i, kept in kept_after.items()},
+        epochs_after=kept.epochs,
         pass_mark=rules.pass_mark,
         removed=tuple(sorted(removed)),
         missing=tuple(sorted({*missing, *lost})),
