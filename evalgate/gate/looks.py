@@ -8,11 +8,12 @@ hypothesis that could show any p. Source: decision.md 4 (schedule A); group-sequ
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalgate.gate.rules import Rules
-from evalgate.records import EVERY_CASE, Run
+from evalgate.records import EVERY_CASE, Run, Step
 
 EPOCHS = (1, 2, 4, 8)
 """Repeats of a case after each step, all steps together."""
@@ -88,6 +89,14 @@ def looks_at(run: Run, against: Sequence[str]) -> list[Look]:
         )
         for number, step in enumerate(run.steps)
     ]
+
+
+def first_step(run: Run, rules: Rules) -> Step:
+    """One call a case; the last look as well where the limits allow not even the smallest category a repeat."""
+    sizes = Counter(name for ref in run.cases for name in ref.categories)
+    room = rules.extra_calls(len(run.cases))
+    is_last = rules.max_epochs <= 1 or room < min(sizes.values(), default=1)
+    return Step(epochs=1, categories=(EVERY_CASE,), is_last=is_last)
 
 
 def next_epochs(now: int, rules: Rules) -> int:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from evalgate import gate
 from evalgate.gate import Doubt, More, Rules
-from evalgate.records import EVERY_CASE, Baseline, Confirmation, Exceptions, Missing, Run, Step
+from evalgate.records import Baseline, Confirmation, Exceptions, Missing, Run, Step
 
 
 class Calls(Protocol):
@@ -51,7 +51,7 @@ async def staged(run: Run, against: Against, calls: Calls, *, escalates: bool = 
         return run
     run = replace(run, against=tuple(sorted(other.id for other in baseline.runs)))
     if escalates:
-        run = replace(run, steps=(Step(epochs=1, categories=(EVERY_CASE,), is_last=rules.max_epochs <= 1),))
+        run = replace(run, steps=(gate.first_step(run, rules),))
     today = against.today or run.created.astimezone(UTC).date()
     planner = gate.Planner(baseline, rules, today=today, anchor=against.anchor, exempt=against.exempt)
     while True:

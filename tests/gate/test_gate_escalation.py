@@ -82,6 +82,17 @@ def test_repeats_stop_at_max_epochs_and_the_last_look_has_the_rest_of_the_level(
     ]
 
 
+def test_where_no_repeat_is_allowed_the_one_look_has_the_whole_level() -> None:
+    """`max_extra_calls: 0` decides as `max_epochs: 1` does."""
+    now, base = broken("facts", 3), history(SIZES, passing)
+    ps = []
+    for limit in ({"max_extra_calls": 0}, {"max_epochs": 1}):
+        rules = {**limit, **NO_CONFIRMATION}
+        run = step(first_calls(SIZES, now), base, Scripted(now=now), rules)
+        ps.append(found(verdict_of(run, base, rules), "facts").p_adjusted)
+    assert ps[0] == ps[1]
+
+
 @pytest.mark.parametrize(("limit", "most"), [(0, 0), (39, 0), (40, 40), (100, 80)])
 def test_extra_calls_stay_within_their_limit(limit: int, most: int) -> None:
     """Forty cases of the one undecided category: a whole step or none."""
