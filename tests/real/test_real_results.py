@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from evalgate import decide
+from evalgate.cli import call
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -41,6 +42,36 @@ def test_code_broke_between_march_and_june_though_the_pooled_score_rose() -> Non
     assert verdict.categories["code"].score == pytest.approx(0.02)
 
 
+def test_code_that_now_comes_in_a_fence_is_shown_among_the_flips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Why it broke stands in the report: the same code, wrapped in a fence."""
+    monkeypatch.chdir(tmp_path)
+    files = [str(DATA / "llmdrift" / f"results-gpt-3.5-turbo-{version}.jsonl") for version in ("0301", "0613")]
+    assert call(["import", *files, "--suite", "drift"]) == 0
+    march, june = capsys.readouterr().out.split()
+    assert call(["gate", june, "--baseline", march]) == 1
+    report = capsys.readouterr().out
+    flips = report[report.index("cases flipped") :]
+    assert "✗ code" in flips
+    assert "now       ```" in flips
+
+
+def test_a_judge_without_its_rules_is_judged_per_category() -> None:
+    """LLMBar: GPT-4 without the rules loses GPTInst and Neighbor; the other three are not proven to have fallen."""
+    verdict = decide(load("llmbar", "GPT-4@Vanilla_NoRules"), [load("llmbar", "GPT-4@Vanilla")], {})
+    assert breaches(verdict) - {"*"} == {"GPTInst", "Neighbor"}
+    assert {"GPTOut", "Manual", "Natural"} <= set(verdict.categories)
+
+
+def test_a_judge_with_swapped_instructions_loses_one_category_while_the_whole_rises() -> None:
+    """LLaMA 2 with swapped prompts: one point better in all, and 12 worse on GPTOut."""
+    verdict = decide(load("llmbar", "LLaMA2@Swap"), [load("llmbar", "LLaMA2@Vanilla")], {})
+    whole = next(f for f in verdict.findings if (f.category, f.rule) == ("*", "max_drop"))
+    assert whole.delta is not None and whole.delta > 0
+    assert (verdict.verdict.value, breaches(verdict)) == ("fail", {"GPTOut"})
+
+
 BASE = [f"gpt-3.5-base-trial{n}" for n in range(5)]
 TUNED = [f"gpt-3.5-finetuned-trial{n}" for n in range(4)]
 
@@ -55,14 +86,22 @@ def test_identical_runs_pass_against_one_another(candidate: int) -> None:
     assert decide(runs[candidate], others, {}).verdict.value == "pass"
 
 
-def test_fine_tuning_broke_both_tasks() -> None:
-    """224 and 240 of 250 became 111 and 163: from one run of each, and from all."""
-    base = [load("llm_stability", system) for system in BASE]
+def test_every_ordered_pair_of_identical_trials_passes() -> None:
+    """Twenty pairs of the base model, twelve of the fine-tuned one."""
+    for systems in (BASE, TUNED):
+        runs = [load("llm_stability", system) for system in systems]
+        for candidate, base in itertools.permutations(runs, 2):
+            assert decide(candidate, [base], {}).exit_code == 0
+
+
+@pytest.mark.parametrize("pooled", range(1, 6))
+def test_fine_tuning_broke_both_tasks(pooled: int) -> None:
+    """224 and 240 of 250 became 111 and 163: both categories named, with any number of base runs pooled."""
+    base = [load("llm_stability", system) for system in BASE[:pooled]]
     for tuned in (load("llm_stability", system) for system in TUNED):
         verdict = decide(tuned, base, {})
         assert verdict.verdict.value == "fail"
         assert breaches(verdict) - {"*"} == set(verdict.categories) - {"*"}
-    assert decide(load("llm_stability", TUNED[0]), base[:1], {}).verdict.value == "fail"
 
 
 def test_an_agents_identical_trials_never_block() -> None:
