@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -54,6 +54,15 @@ def _is_waivable(finding: Finding) -> bool:
 def _reaches(waiver: Waiver, finding: Finding) -> bool:
     """Whether the score is not below the level; an unknown one is never covered."""
     return finding.after is not None and finding.after >= waiver.least - ROUNDING
+
+
+def waived(waivers: Sequence[Waiver], means: Mapping[str, float], today: date) -> frozenset[str]:
+    """The categories whose waivers hold today and cover these mean scores, by category; `"*"` is the suite."""
+    return frozenset(
+        waiver.category
+        for waiver in waivers
+        if today <= waiver.expires and means.get(waiver.category, -1.0) >= waiver.least - ROUNDING
+    )
 
 
 def notes(exceptions: Exceptions, today: date, findings: Sequence[Finding]) -> list[str]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypeAlias
 
-from evalgate.gate import critical
+from evalgate.gate import critical, exceptions
 from evalgate.gate.evaluable import could_not_evaluate, not_comparable
 from evalgate.gate.judgement import Judgement, doubted, judge
 from evalgate.gate.looks import go_on, is_ample, next_epochs, suite_go_on
+from evalgate.gate.pool import mean
 from evalgate.gate.rules import Rules
 from evalgate.gate.sides import planned
 from evalgate.records import EVERY_CASE, Baseline, Exceptions, Missing, Run
@@ -89,12 +90,20 @@ class Planner:
         )
         if could_not_evaluate(judged.sides, rules) or not_comparable(judged.sides, rules):
             return None
-        doubts = doubted(judged.sides, judged.tests, rules)
+        accepted = self._accepted(judged)
+        doubts = {category for _, category in doubted(judged.sides, judged.tests, rules)} - accepted
         if doubts:
-            return _doubt(judged, sorted({category for _, category in doubts})) if rules.confirm else None
+            return _doubt(judged, sorted(doubts)) if rules.confirm else None
         if judged.anchor_sides is not None and doubted(judged.anchor_sides, judged.anchor_tests, rules):
             return None
-        return _more(judged, rules, room) if run.steps else None
+        return _more(judged, rules, room, accepted) if run.steps else None
+
+    def _accepted(self, judged: Judgement) -> frozenset[str]:
+        """Categories whose drop a waiver covers: no call is spent on them, and they keep no one else from his."""
+        sides, names = judged.sides, [waiver.category for waiver in self._exempt.waivers]
+        scored = {name: [sides.means_after[i] for i in sides.scored(name)] for name in names}
+        means = {name: mean(values) for name, values in scored.items() if values}
+        return exceptions.waived(self._exempt.waivers, means, self._today)
 
 
 def _doubt(judged: Judgement, categories: list[str]) -> Doubt:
@@ -104,12 +113,12 @@ def _doubt(judged: Judgement, categories: list[str]) -> Doubt:
     return Doubt(epochs=epochs, categories=tuple(categories), case_ids=tuple(sorted(wanted)))
 
 
-def _more(judged: Judgement, rules: Rules, most: int | None) -> More | None:
+def _more(judged: Judgement, rules: Rules, most: int | None, accepted: frozenset[str]) -> More | None:
     run = judged.sides.candidate
     room = rules.extra_calls(len(run.cases)) - _repeats_made(run)
     room = room if most is None else min(room, most)
     flips = _open_flips(judged, rules)
-    for names in [] if run.steps[-1].is_last else _undecided(judged, rules):
+    for names in [] if run.steps[-1].is_last else _undecided(judged, rules, accepted):
         more = _step(judged, rules, sorted(names), room, flips)
         if more is not None:
             return more
@@ -135,7 +144,7 @@ def _step(judged: Judgement, rules: Rules, names: list[str], room: int, flips: l
     return None
 
 
-def _undecided(judged: Judgement, rules: Rules) -> list[set[str]]:
+def _undecided(judged: Judgement, rules: Rules, accepted: frozenset[str]) -> list[set[str]]:
     """Who may be repeated next, the first choice first: every case (`"*"`) for the suite's sake, or categories.
 
     While calls are scarce, the suite has the choice only where no category is nearer to a block than it is.
@@ -146,7 +155,7 @@ def _undecided(judged: Judgement, rules: Rules) -> list[set[str]]:
     suite = 1.0
     for tests in (judged.tests, judged.anchor_tests):
         for (_, name), test in tests.items():
-            if test.look != number:
+            if test.look != number or name in accepted:
                 continue
             is_suite = name == EVERY_CASE
             nearest[is_suite] = min(nearest[is_suite], test.p_adjusted)

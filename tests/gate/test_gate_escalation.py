@@ -1,6 +1,7 @@
 """Repeats decided step by step: only what is undecided gets more calls, and the verdict replays what was decided."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from gating import found
 from stepping import Scripted, broken, first_calls, history, passing, step, verdict_of
 
 from evalgate.gate import More
-from evalgate.records import Finding, Pinned, Status, VerdictName
+from evalgate.records import Exceptions, Finding, Pinned, Status, VerdictName, Waiver
 
 SIZES = {"facts": 40, "lists": 40, "tone": 40}
 NO_CONFIRMATION = {"confirm": False}
@@ -163,6 +164,23 @@ def test_in_every_look_a_breach_is_an_adjusted_p_within_alpha() -> None:
 
 def _breaches(finding: Finding, alpha: float) -> bool:
     return (finding.p_adjusted or 0.0) <= alpha and (finding.delta or 0.0) < -1e-12
+
+
+def test_a_waived_drop_costs_no_calls_and_hides_nothing() -> None:
+    """Half of tone is accepted: it is neither repeated nor confirmed, and what happens to facts is found as ever."""
+    waiver = Waiver(category="tone", before=1.0, drop=0.5, owner="ann", reason="on purpose", expires=date(2099, 1, 1))
+    exempt = Exceptions(waivers=(waiver,))
+
+    def now(case_id: str, epoch: int) -> float:
+        return min(broken("tone", 20)(case_id, epoch), broken("facts", 2)(case_id, epoch))
+
+    base, calls = history(SIZES, passing, runs=2), Scripted(now=now)
+    rules = {"overall": None, **NO_CONFIRMATION}
+    run = step(first_calls(SIZES, now), base, calls, rules, exempt=exempt)
+    assert {r.case_id.split("-")[0] for r in run.results if r.epoch > 1} == {"facts"}
+    verdict = verdict_of(run, base, rules, exempt=exempt)
+    tone = found(verdict, "tone")
+    assert (tone.status, tone.gating, found(verdict, "facts").status) == (Status.BREACH, False, Status.BREACH)
 
 
 # ---- what counts as a repeat --------------------------------------------------------------------------------
