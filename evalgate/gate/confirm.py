@@ -15,13 +15,13 @@ from evalgate.gate.family import Key, Noise, drop_test, floor_test
 from evalgate.gate.pool import mean
 from evalgate.gate.rules import Rules
 from evalgate.gate.sides import Sides, take_sides
-from evalgate.records import Baseline, Confirmation, DriftEvent, Pinned, Result, Run
+from evalgate.records import Baseline, Confirmation, DriftEvent, Pinned, Result, Run, Scored
 
 DRIFT_LEVEL = 0.05
 """The p at which the baseline's own requests are said to fare worse."""
 
-MOST_UNSCORED = 0.5
-"""With a larger part of a category unscored on either side, fresh calls say nothing of it."""
+LEAST_SCORED = 0.9
+"""With less of the planned answers scored on either side, fresh calls acquit nobody; they may still confirm."""
 
 
 class Answer(StrEnum):
@@ -31,7 +31,7 @@ class Answer(StrEnum):
     NOT_CONFIRMED = "not confirmed"
     DRIFT = "drift"
     UNKNOWN = "unknown"
-    """Too few of them were answered: the block stands."""
+    """Too few of them were answered to acquit: the block stands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,30 +83,55 @@ class FreshCalls:
         sides, confirmation = self._sides, self._confirmation
         bare = self._bare()
         pairs = sides.pairs(category)
-        if len(pairs) < (1 - MOST_UNSCORED) * needed or not pairs:
+        if not pairs:
             return bare
         test = drop_test(sides.samples(pairs), self._rules.of(category), category, Noise(sides))
         before, after = (mean([means[i] for i in pairs]) for means in (sides.means_before, sides.means_after))
         p_drift, history = self._drifted(category) if confirmation.before else (None, None)
         is_confirmed = test.p <= bare.level and after < before
         has_drifted = p_drift is not None and p_drift <= DRIFT_LEVEL
-        otherwise = Answer.DRIFT if has_drifted else Answer.NOT_CONFIRMED
-        answer = Answer.CONFIRMED if is_confirmed else otherwise
+        answer = self._answer(category, needed, is_confirmed=is_confirmed, has_drifted=has_drifted)
         return replace(bare, answer=answer, p=test.p, before=before, after=after, p_drift=p_drift, history=history)
 
     def _floor(self, category: str, needed: int) -> Fresh:
-        """A floor asks nothing of the baseline: the candidate's fresh scores alone decide."""
+        """The candidate's fresh scores decide; where the baseline's own are below the floor now too, the day did it."""
         sides, bare = self._sides, self._bare()
         scored = sides.scored(category)
-        if len(scored) < (1 - MOST_UNSCORED) * needed or not scored:
+        if not scored:
             return bare
         floor = self._rules.of(category).min or 0.0
         scores = [sides.after[i] for i in scored]
         test = floor_test(scores, [sides.before.get(i, ()) for i in scored], floor, category)
-        is_confirmed = test.p <= bare.level
         after = mean([sides.means_after[i] for i in scored])
-        answer = Answer.CONFIRMED if is_confirmed else Answer.NOT_CONFIRMED
-        return replace(bare, answer=answer, p=test.p, after=after)
+        p_drift, history = self._drifted(category) if self._confirmation.before else (None, None)
+        pairs = sides.pairs(category)
+        before = mean([sides.means_before[i] for i in pairs]) if pairs and self._confirmation.before else None
+        fell = p_drift is not None and p_drift <= DRIFT_LEVEL and before is not None and before < floor
+        has_drifted = fell and history is not None and history >= floor
+        answer = self._answer(
+            category, needed, is_confirmed=test.p <= bare.level and not has_drifted, has_drifted=has_drifted
+        )
+        if answer is not Answer.DRIFT:
+            return replace(bare, answer=answer, p=test.p, after=after)
+        return replace(bare, answer=answer, p=test.p, before=before, after=after, p_drift=p_drift, history=history)
+
+    def _answer(self, category: str, needed: int, *, is_confirmed: bool, has_drifted: bool) -> Answer:
+        if is_confirmed:
+            return Answer.CONFIRMED
+        if not self._is_complete(category, needed):
+            return Answer.UNKNOWN
+        return Answer.DRIFT if has_drifted else Answer.NOT_CONFIRMED
+
+    def _is_complete(self, category: str, needed: int) -> bool:
+        """Whether nearly all planned answers about this category are there and scored, on both sides."""
+        members = set(self._sides.members(category))
+        planned = needed * self._confirmation.epochs
+        sides = [self._confirmation.after, *([self._confirmation.before] if self._confirmation.before else [])]
+        return all(
+            sum(isinstance(result, Scored) and result.case_id in members for result in results)
+            >= LEAST_SCORED * planned
+            for results in sides
+        )
 
     def _drifted(self, category: str) -> tuple[float | None, float | None]:
         """p and the history's mean of the baseline's own requests, compared with their history."""

@@ -34,6 +34,8 @@ def proof_of_floor(sides: Sides, category: str, floor: float) -> float | None:
     after = [sides.after[i] for i in scored]
     before = [sides.before.get(i, ()) for i in scored]
     average = mean([mean(scores) for scores in after])
+    if floor >= 1:  # nothing but perfection says so, and it does
+        return 0.0 if average >= 1 else 1.0
     repeats = floors.even_repeats([len(scores) for scores in after])
     variance = floors.within_case_variance(before)
     if variance is not None and 2 * sum(len(scores) > 1 for scores in before) >= len(before):

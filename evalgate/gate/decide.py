@@ -7,13 +7,14 @@ before `fail`, and what is not proven never becomes `pass`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 
 from evalgate.gate import confirm, exceptions, sentences
 from evalgate.gate.confirm import Answer
 from evalgate.gate.evaluable import could_not_evaluate, not_comparable
 from evalgate.gate.findings import findings
-from evalgate.gate.judgement import Judgement, judge
+from evalgate.gate.judgement import Judgement, falls_without, judge
 from evalgate.gate.rules import Proof, Response, Rules
 from evalgate.gate.sides import PARTIAL_COVERAGE, Sides, is_partial, summaries
 from evalgate.records import (
@@ -54,8 +55,7 @@ def decide(
     today = (now or candidate.created).astimezone(UTC).date()
     judged = judge(candidate, baseline, rules, anchor=anchor, exempt=exempt or Exceptions(), today=today)
     sides = judged.sides
-    found = findings(judged, rules)
-    found = exceptions.apply_waivers(found, judged.exempt.waivers, today)
+    found = settled(judged, rules, today)
     found = sorted(found, key=lambda finding: (finding.category, finding.rule, finding.against != "baseline"))
     summary = _summary(baseline, now)
     name, reason = _verdict(judged, baseline, rules, found, summary)
@@ -79,6 +79,36 @@ def decide(
         notes=(*_notes(judged, rules), *exceptions.notes(judged.exempt, today, found), *judged.not_quarantined),
         drift=drifts,
     )
+
+
+def settled(judged: Judgement, rules: Rules, today: date) -> list[Finding]:
+    """Every finding, with what waivers accept of them."""
+    return _suite_excused(
+        judged, rules, exceptions.apply_waivers(findings(judged, rules), judged.exempt.waivers, today)
+    )
+
+
+def _suite_excused(judged: Judgement, rules: Rules, found: Sequence[Finding]) -> list[Finding]:
+    """The findings, the suite's drop no longer gating where it is that of waived categories and of nothing else."""
+    waived = {f.category for f in found if not f.gating and f.status is Status.BREACH and f.category != EVERY_CASE}
+    names = sentences.several(sorted(waived))
+    result = []
+    for finding in found:
+        is_anchored = finding.against == "anchor"
+        sides = judged.anchor_sides if is_anchored else judged.sides
+        test = (judged.anchor_tests if is_anchored else judged.tests).get(f_key(finding))
+        is_suite = f_key(finding) == ("max_drop", EVERY_CASE) and finding.status is Status.BREACH and finding.gating
+        if (
+            waived
+            and is_suite
+            and sides is not None
+            and test is not None
+            and not falls_without(sides, test, rules, waived)
+        ):
+            text = f"{finding.sentence}; that is what is waived ({names}): without it no drop is proven"
+            finding = replace(finding, gating=False, sentence=text)
+        result.append(finding)
+    return result
 
 
 def f_key(finding: Finding) -> tuple[str, str]:
@@ -126,13 +156,14 @@ def _verdict(
 ) -> tuple[VerdictName, str]:
     """The first name that applies, with the sentence that says why; drift and what was not confirmed are named too."""
     sides = judged.sides
-    quality = [finding for finding in found if finding.rule != "error_rate" and finding.gating]
+    judging = [finding for finding in found if finding.rule != "error_rate"]
+    quality = [finding for finding in judging if finding.gating]
     checks = (
         (VerdictName.ERROR, could_not_evaluate(sides, rules)),
         (VerdictName.NOT_COMPARABLE, not_comparable(sides, rules)),
         (VerdictName.FAIL, _failure(quality, sides)),
-        (VerdictName.NO_BASELINE, _without_baseline(judged, baseline, rules, quality, summary)),
-        (VerdictName.INCONCLUSIVE, _inconclusive(quality)),
+        (VerdictName.NO_BASELINE, _without_baseline(judged, baseline, rules, judging, summary)),
+        (VerdictName.INCONCLUSIVE, _inconclusive(judging)),
     )
     for name, reason in checks:
         if reason is not None:
@@ -257,13 +288,17 @@ def _pass(sides: Sides, quality: Sequence[Finding]) -> str:
     size = f"{sentences.count(cases, 'case')} in {categories} categor{'y' if categories == 1 else 'ies'}"
     against = f" against {sentences.count(len(sides.baseline_runs), 'baseline run')}" if sides.baseline_runs else ""
     mute = [f for f in quality if f.status is Status.INCONCLUSIVE and f.category != EVERY_CASE]
-    new = sorted({f.category for f in mute if f.n_pairs == 0})
-    weak = sorted({f.category for f in mute} - set(new))
+    apart = sorted({f.category for f in mute if not sides.scored(f.category)})
+    flips = sorted({f.category for f in mute if f.rule == "critical"})
+    new = sorted({f.category for f in mute if f.n_pairs == 0} - set(apart))
+    weak = sorted({f.category for f in mute if f.rule != "critical"} - set(new) - set(apart))
     unknown = [f.rule for f in quality if f.status is Status.MISSING]
     rest = [
         f"; {what}: {sentences.several(names)}"
         for what, names in (
             ("not judged, since not every call tells it", unknown),
+            ("CRITICAL cases may have flipped, repeats are needed to tell, in", flips),
+            ("in quarantine as a whole", apart),
             ("new and not compared", new),
             ("too small to fail on their own", weak),
         )
@@ -340,4 +375,5 @@ def _repeat_notes(judged: Judgement) -> list[str]:
 
 
 def _is_mostly_unscored(sides: Sides, category: str) -> bool:
-    return 2 * len(sides.scored(category)) < len(sides.members(category))
+    members = sides.members(category)
+    return 2 * sum(case_id in sides.after for case_id in members) < len(members)

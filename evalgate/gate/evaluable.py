@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from evalgate.gate import limits, sentences
+from evalgate.gate import critical, limits, sentences
+from evalgate.gate.pool import mean
 from evalgate.gate.rules import Rule, Rules
-from evalgate.gate.sides import Sides
+from evalgate.gate.sides import ROUNDING, Sides
 from evalgate.records import EVERY_CASE, Run, Scored, Status
 
 
@@ -27,9 +28,30 @@ def could_not_evaluate(sides: Sides, rules: Rules) -> str | None:
         for category in sides.categories
         if _is_judged(rules.of(category)) and not any(i in sides.after for i in sides.members(category))
     ]
+    critical_ones = _unproven_for_want_of_scores(sides, rules)
+    if critical_ones:
+        names = sentences.several(critical_ones)
+        return f"{names}: critical, and too many results have no score to prove the floor{_commonest_cause(candidate)}"
+    silent = [ref.id for ref in sides.refs.values() if ref.critical and ref.id not in sides.after]
+    if silent:
+        return f"critical cases without a score: {sentences.several(silent)}{_commonest_cause(candidate)}"
     if unscored:
         return f"no case of {sentences.several(unscored)} has a score{_commonest_cause(candidate)}"
     return None
+
+
+def _unproven_for_want_of_scores(sides: Sides, rules: Rules) -> list[str]:
+    """Critical categories whose floor is not proven while results of theirs have no score: that is no failure."""
+    found = []
+    for category in sides.categories:
+        rule, scored = rules.of(category), sides.scored(category)
+        if not rule.critical or not rule.min or not scored or len(scored) == len(sides.members(category)):
+            continue
+        p = critical.proof_of_floor(sides, category, rule.min)
+        is_above = mean([sides.means_after[i] for i in scored]) >= rule.min - ROUNDING
+        if is_above and p is not None and p > rules.alpha:
+            found.append(category)
+    return found
 
 
 def _is_judged(rule: Rule) -> bool:

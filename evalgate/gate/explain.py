@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from evalgate.gate import critical, exceptions
+from evalgate.gate import critical
 from evalgate.gate.confirm import DRIFT_LEVEL, Answer, Fresh
+from evalgate.gate.decide import settled
 from evalgate.gate.family import Key, Test, Tests, Trail, run_tests
-from evalgate.gate.findings import findings
 from evalgate.gate.judgement import HALF, Judgement, judge
 from evalgate.gate.looks import Look, go_on, is_ample, suite_go_on
 from evalgate.gate.rules import Proof, Rules
@@ -70,7 +70,7 @@ def explain(
     """
     today = (now or candidate.created).astimezone(UTC).date()
     judged = judge(candidate, baseline, rules, anchor=anchor, exempt=exempt or Exceptions(), today=today)
-    found = exceptions.apply_waivers(findings(judged, rules), judged.exempt.waivers, today)
+    found = settled(judged, rules, today)
     sides = {"baseline": _Side.of(judged, rules, judged.sides, judged.tests)}
     if judged.anchor_sides is not None:
         sides["anchor"] = _Side.of(judged, rules.drops_only(), judged.anchor_sides, judged.anchor_tests)

@@ -180,9 +180,10 @@ def _with_reach(found: Tests, sides: Sides, rules: Rules, looks: Sequence[Look],
 
     Where repeats are decided step by step it would have been repeated to the last, unless it was let go at the first.
     """
-    repeats = rules.max_epochs if looks[0].steps is not None else None
+    is_stepped = looks[0].steps is not None
+    last = 1.0 if is_stepped and sides.candidate.steps[0].is_last else min(LAST_SHARES)
     noise = Noise(sides)
-    best = {test.key: _at_best(test, sides, rules, repeats, noise) for test in found.values()}
+    best = {test.key: _at_best(test, sides, rules, noise) if is_stepped else test.best_p() for test in found.values()}
     is_sole = len(sides.categories) == 1
     has_both = len({test.category == EVERY_CASE for test in found.values()}) == 2
     result = {}
@@ -192,7 +193,7 @@ def _with_reach(found: Tests, sides: Sides, rules: Rules, looks: Sequence[Look],
         if is_sole:
             others = [other for other in _distinct(others) if other.same_as != test.same_as]
         share = 1.0 if is_sole or not has_both else SUITE_SHARE if _is_suite(test) else 1 - SUITE_SHARE
-        level = rules.alpha * share * part * (1.0 if repeats is None else min(LAST_SHARES))
+        level = rules.alpha * share * part * (last if is_stepped else 1.0)
         could = test.p_adjusted <= rules.alpha or _could_reach(level, test, others, best)
         result[test.key] = replace(test, could_breach=could)
     return result
@@ -202,10 +203,11 @@ def _is_suite(test: Test) -> bool:
     return test.category == EVERY_CASE
 
 
-def _at_best(test: Test, sides: Sides, rules: Rules, repeats: int | None, noise: Noise) -> float:
-    """The p that the test could have come to at most."""
-    now = test.best_p()
-    if repeats is None or test.rule != "max_drop" or not 1e-9 < now <= go_on(0, len(sides.members(test.category))):
+def _at_best(test: Test, sides: Sides, rules: Rules, noise: Noise) -> float:
+    """The p that the test could have come to at most, with as many repeats as the limits allow its cases."""
+    now, cases = test.best_p(), len(sides.members(test.category))
+    repeats = min(rules.max_epochs, 1 + rules.extra_calls(len(sides.refs)) // max(1, cases))
+    if repeats <= 1 or sides.clusters or test.rule != "max_drop" or not 1e-9 < now <= go_on(0, cases):
         return now
     samples = sides.samples(sides.pairs(test.category))
     rule = rules.of(test.category)

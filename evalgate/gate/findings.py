@@ -9,7 +9,7 @@ from evalgate.gate.confirm import Answer, Fresh
 from evalgate.gate.family import Test, false_block_rate
 from evalgate.gate.judgement import Judgement, exceeds
 from evalgate.gate.pool import mean
-from evalgate.gate.rules import Rule, Rules
+from evalgate.gate.rules import Proof, Rule, Rules
 from evalgate.gate.sides import ROUNDING, Sides
 from evalgate.records import EVERY_CASE, Finding, Missing, Status
 from evalgate.stats.interval import mean_interval
@@ -58,11 +58,13 @@ def _floor(sides: Sides, rule: Rule, category: str, test: Test | None, rules: Ru
         sentence=sentences.nothing_scored(category, len(members)),
     )  # fmt: skip
     if not scored:
-        return _unjudged(bare, sides)
+        return _unjudged(bare, sides, is_critical=rule.critical)
     score = mean([sides.means_after[case_id] for case_id in scored])
     if rule.critical and least > 0:
         return _proven_floor(sides, replace(bare, after=score), category, least, rules.alpha)
     is_below = score < least - ROUNDING
+    if test is None and rule.proof is not Proof.LITERAL and least > 0:
+        return replace(bare, status=Status.INCONCLUSIVE, after=score, sentence=sentences.untested(category))
     if test is None:
         breached, could, adjusted = is_below, least > 0, None
     else:
@@ -116,6 +118,9 @@ def _drop(sides: Sides, rule: Rule, category: str, test: Test | None, rules: Rul
     ci = mean_interval(sides.differences(pairs))
     could_exceed = before > allowed + ROUNDING
     beyond = exceeds(sides, ("max_drop", category), rules)
+    if test is None and rule.proof is not Proof.LITERAL:
+        moved = replace(bare, before=before, after=after, delta=after - before)
+        return replace(moved, status=Status.INCONCLUSIVE, sentence=sentences.untested(category))
     if test is None:
         breached, could = beyond, could_exceed
         false_blocks = false_block_rate(sides.samples(pairs), allowed)
@@ -144,7 +149,10 @@ def _against_anchor(judged: Judgement, rule: Rule, category: str, rules: Rules) 
     """The same drop measured from the anchor, which does not move with the baseline."""
     if judged.anchor_sides is not None:
         test = judged.anchor_tests.get(("max_drop", category))
-        finding = _drop(judged.anchor_sides, rule, category, test, rules, None)
+        # What the day has done to the baseline's own requests, it has done to this run: no blame here either.
+        fresh = judged.fresh.get(("max_drop", category))
+        excuse = fresh if fresh is not None and fresh.answer is Answer.DRIFT else None
+        finding = _drop(judged.anchor_sides, rule, category, test, rules, excuse)
         return [replace(finding, against="anchor", sentence=f"against the anchor, {finding.sentence}")]
     if isinstance(judged.anchor, Missing):
         finding = Finding(
@@ -159,13 +167,14 @@ def _against_anchor(judged: Judgement, rule: Rule, category: str, rules: Rules) 
 # ---- shared -----------------------------------------------------------------------------------------------
 
 
-def _unjudged(finding: Finding, sides: Sides) -> Finding:
+def _unjudged(finding: Finding, sides: Sides, *, is_critical: bool = False) -> Finding:
     """A category none of whose cases is judged: without any score, or all of them in quarantine."""
     answered = [i for i in sides.members(finding.category) if i in sides.after]
-    if answered:
-        text = sentences.in_quarantine(finding.category, len(answered))
-        return replace(finding, status=Status.INCONCLUSIVE, sentence=text)
-    return finding
+    if not answered:
+        return finding
+    # A critical floor has the burden reversed: what is not judged is not proven.
+    status = Status.BREACH if is_critical else Status.INCONCLUSIVE
+    return replace(finding, status=status, sentence=sentences.in_quarantine(finding.category, len(answered)))
 
 
 def _after_fresh_calls(finding: Finding, fresh: Fresh | None) -> Finding:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from evalgate.gate import exceptions
 from evalgate.gate.confirm import Fresh, FreshCalls
-from evalgate.gate.family import Key, Test, run_tests
+from evalgate.gate.family import Key, Noise, Test, drop_test, run_tests
 from evalgate.gate.looks import Look, looks_at
 from evalgate.gate.pool import mean
 from evalgate.gate.rules import Rules
 from evalgate.gate.sides import ROUNDING, Sides, take_sides
-from evalgate.records import Baseline, Exceptions, Missing, Run
+from evalgate.records import EVERY_CASE, Baseline, Exceptions, Missing, Run
 
 HALF = 0.5
 """Part of alpha that the baseline and the anchor have each."""
@@ -105,6 +105,18 @@ def exceeds(sides: Sides, key: Key, rules: Rules) -> bool:
         scored = sides.scored(category)
         return mean([sides.means_after[i] for i in scored]) < (rule.min or 0.0) - ROUNDING
     return -delta(sides, category) > (rule.max_drop or 0.0) + ROUNDING
+
+
+def falls_without(sides: Sides, test: Test, rules: Rules, categories: Collection[str]) -> bool:
+    """Whether the suite's drop would breach without the cases of these categories, by the test's own share of alpha."""
+    left = [i for i in sides.pairs(EVERY_CASE) if not set(sides.refs[i].categories) & set(categories)]
+    if not left:
+        return False
+    before, after = (mean([means[i] for i in left]) for means in (sides.means_before, sides.means_after))
+    if before - after <= (rules.overall.max_drop or 0.0) + ROUNDING:
+        return False
+    again = drop_test(sides.samples(left), rules.overall, EVERY_CASE, Noise(sides))
+    return again.p <= rules.alpha * test.spent
 
 
 def delta(sides: Sides, category: str) -> float:

@@ -28,13 +28,13 @@ The parts add up to more than 1, the chances do not: looks share their data, and
 normal limit, for 1 to 30 categories and any history, the whole spends at most alpha (benchmarks/decision/levels.py).
 """
 
-GO_ON = ((30, (0.40, 0.20, 0.08)), (60, (0.30, 0.15, 0.05)), (math.inf, (0.25, 0.15, 0.05)))
+GO_ON = ((30, (0.40, 0.20, 0.08)), (60, (0.28, 0.14, 0.05)), (math.inf, (0.24, 0.15, 0.05)))
 """Up to so many cases, a category is repeated further while one of its p is at most this, by the number of the look.
 
 Small categories are cheap to repeat and show little at first; large ones show more and are dear.
 """
 
-SUITE_GO_ON = (0.15, 0.10, 0.05)
+SUITE_GO_ON = (0.12, 0.08, 0.05)
 """Every case is repeated further while the suite's p is at most this, and no category alone is nearer to a block."""
 
 AMPLE_SUITE_GO_ON = (0.40, 0.20, 0.08)
@@ -91,10 +91,14 @@ def looks_at(run: Run, against: Sequence[str]) -> list[Look]:
     ]
 
 
-def first_step(run: Run, rules: Rules) -> Step:
-    """One call a case; the last look as well where the limits allow not even the smallest category a repeat."""
+def first_step(run: Run, rules: Rules, room: int | None = None) -> Step:
+    """One call a case; the last look as well where the limits allow not even the smallest category a repeat.
+
+    room: calls that may still be made, whatever the rules allow.
+    """
     sizes = Counter(name for ref in run.cases for name in ref.categories)
-    room = rules.extra_calls(len(run.cases))
+    allowed = rules.extra_calls(len(run.cases))
+    room = allowed if room is None else min(room, allowed)
     is_last = rules.max_epochs <= 1 or room < min(sizes.values(), default=1)
     return Step(epochs=1, categories=(EVERY_CASE,), is_last=is_last)
 

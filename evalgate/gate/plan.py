@@ -6,13 +6,14 @@ from the run alone.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TypeAlias
 
 from evalgate.gate import critical, exceptions
 from evalgate.gate.evaluable import could_not_evaluate, not_comparable
-from evalgate.gate.judgement import Judgement, doubted, judge
+from evalgate.gate.judgement import Judgement, doubted, falls_without, judge
 from evalgate.gate.looks import go_on, is_ample, next_epochs, suite_go_on
 from evalgate.gate.pool import mean
 from evalgate.gate.rules import Rules
@@ -92,11 +93,18 @@ class Planner:
             return None
         accepted = self._accepted(judged)
         doubts = {category for _, category in doubted(judged.sides, judged.tests, rules)} - accepted
-        if doubts:
-            return _doubt(judged, sorted(doubts)) if rules.confirm else None
-        if judged.anchor_sides is not None and doubted(judged.anchor_sides, judged.anchor_tests, rules):
-            return None
-        return _more(judged, rules, room, accepted) if run.steps else None
+        suite = judged.tests.get(("max_drop", EVERY_CASE))
+        if accepted and suite is not None and not falls_without(judged.sides, suite, rules, accepted):
+            doubts -= {EVERY_CASE}
+        if judged.anchor_sides is not None:
+            anchored = doubted(judged.anchor_sides, judged.anchor_tests, rules)
+            accepted |= {category for _, category in anchored}
+        if run.steps:
+            # What would block waits for what is still undecided: a false alarm here must not hide a drop there.
+            more = _more(judged, rules, room, accepted | doubts, has_doubts=bool(doubts))
+            if more is not None:
+                return more
+        return _doubt(judged, sorted(doubts)) if doubts and rules.confirm else None
 
     def _accepted(self, judged: Judgement) -> frozenset[str]:
         """Categories whose drop a waiver covers: no call is spent on them, and they keep no one else from his."""
@@ -113,61 +121,96 @@ def _doubt(judged: Judgement, categories: list[str]) -> Doubt:
     return Doubt(epochs=epochs, categories=tuple(categories), case_ids=tuple(sorted(wanted)))
 
 
-def _more(judged: Judgement, rules: Rules, most: int | None, accepted: frozenset[str]) -> More | None:
+def _more(
+    judged: Judgement, rules: Rules, most: int | None, decided: Collection[str], *, has_doubts: bool
+) -> More | None:
+    """The next repeats. decided: categories that need no more of them. has_doubts: whether any of these would block,
+    so that the suite, which they pull down, is no reason to repeat every case."""
     run = judged.sides.candidate
     room = rules.extra_calls(len(run.cases)) - _repeats_made(run)
     room = room if most is None else min(room, most)
     flips = _open_flips(judged, rules)
-    for names in [] if run.steps[-1].is_last else _undecided(judged, rules, accepted):
-        more = _step(judged, rules, sorted(names), room, flips)
-        if more is not None:
-            return more
-    if flips and _most_epochs(judged, flips) < critical.REPEATS <= rules.max_epochs:
-        return More(epochs=critical.REPEATS, categories=(), case_ids=tuple(flips), is_last=False)
-    return None
+    if not run.steps[-1].is_last:
+        for names in _undecided(judged, rules, decided, has_doubts=has_doubts):
+            more = _step(judged, rules, names, room, flips)
+            if more is not None:
+                return more
+    return _flips_again(judged, rules, room, flips)
+
+
+def _flips_again(judged: Judgement, rules: Rules, room: int, flips: list[str]) -> More | None:
+    """Repeats of critical cases alone."""
+    if not flips:
+        return None
+    epochs = min(critical.REPEATS, rules.max_epochs)
+    have = _most_epochs(judged, flips)
+    if have >= epochs or (epochs - have) * len(flips) > room:
+        return None
+    return More(epochs=epochs, categories=(), case_ids=tuple(flips), is_last=False)
 
 
 def _step(judged: Judgement, rules: Rules, names: list[str], room: int, flips: list[str]) -> More | None:
-    """The next step for these categories, or as much of it as there is room for; None: not a single repeat."""
+    """The next step for these, the most promising first, or as much of it as there is room for; None: no repeat."""
     run = judged.sides.candidate
-    now = run.steps[-1].epochs
-    wanted, members = planned(run), _members(judged, names)
+    now, wanted = run.steps[-1].epochs, planned(run)
     due = next_epochs(now, rules)
-    for epochs in range(due, now, -1):
-        if sum(epochs - wanted[case_id] for case_id in members) <= room:
+    for count in range(len(names), 0, -1):
+        members = _members(judged, names[:count])
+        for epochs in range(due, now, -1):
+            extra = sum(epochs - wanted[case_id] for case_id in members)
+            if extra > room:
+                continue
+            smallest = min(len(_members(judged, [name])) for name in _parts(judged, names[:count]))
             return More(
                 epochs=epochs,
-                categories=tuple(names),
+                categories=tuple(sorted(names[:count])),
                 case_ids=tuple(sorted({*members, *flips})),
-                is_last=epochs >= rules.max_epochs or epochs < due,
+                is_last=epochs >= rules.max_epochs or epochs < due or room - extra < smallest,
             )
     return None
 
 
-def _undecided(judged: Judgement, rules: Rules, accepted: frozenset[str]) -> list[set[str]]:
-    """Who may be repeated next, the first choice first: every case (`"*"`) for the suite's sake, or categories.
+def _parts(judged: Judgement, names: list[str]) -> Sequence[str]:
+    """The categories that a step for these might leave to the next one."""
+    return judged.sides.categories if EVERY_CASE in names else names
+
+
+def _undecided(judged: Judgement, rules: Rules, decided: Collection[str], *, has_doubts: bool) -> list[list[str]]:
+    """Who may be repeated next, the first choice first: every case (`"*"`) for the suite's sake, or categories, the
+    nearest to a block first.
 
     While calls are scarce, the suite has the choice only where no category is nearer to a block than it is.
     """
     number = len(judged.looks) - 1
-    categories: set[str] = set()
+    categories: dict[str, float] = {}
     nearest: dict[bool, float] = {True: 1.0, False: 1.0}
     suite = 1.0
     for tests in (judged.tests, judged.anchor_tests):
         for (_, name), test in tests.items():
-            if test.look != number or name in accepted:
+            if test.look != number or name in decided:
                 continue
             is_suite = name == EVERY_CASE
             nearest[is_suite] = min(nearest[is_suite], test.p_adjusted)
             if is_suite:
                 suite = min(suite, test.p)
-            elif test.p <= go_on(number, len(judged.sides.members(name))):
-                categories.add(name)
+            elif test.p <= go_on(number, len(judged.sides.members(name))) and _may_gain(judged, name):
+                categories[name] = min(test.p, categories.get(name, 1.0))
+    choice = [sorted(categories, key=lambda name: (categories[name], name))] if categories else []
     ample = is_ample(rules, len(judged.sides.candidate.cases))
-    wants_all = suite <= suite_go_on(number, is_ample=ample)
+    wants_all = not has_doubts and suite <= suite_go_on(number, is_ample=ample) and _may_gain(judged, EVERY_CASE)
     if wants_all and (ample or not categories or nearest[True] <= nearest[False]):
-        return [{EVERY_CASE}, categories] if categories else [{EVERY_CASE}]
-    return [categories] if categories else []
+        return [[EVERY_CASE], *choice]
+    return choice
+
+
+def _may_gain(judged: Judgement, category: str) -> bool:
+    """Whether repeats could change anything: a cluster is compared with whole runs, and only up to their repeats."""
+    sides = judged.sides
+    if not sides.clusters:
+        return True
+    now = sides.candidate.steps[-1].epochs
+    longest = max((len(scores) for run in sides.runs_before for scores in run.values()), default=1)
+    return longest > now or any(sides.refs[i].cluster is None for i in sides.pairs(category))
 
 
 def _members(judged: Judgement, names: list[str]) -> set[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from evalgate.gate.family import SUITE_SHARE
 from evalgate.gate.looks import EPOCHS, LAST_SHARES, SHARES, go_on, is_ample, suite_go_on
-from evalgate.gate.rules import Rules
+from evalgate.gate.pool import pool_of
+from evalgate.gate.rules import Proof, Rules
 from evalgate.gate.sides import take_sides
 from evalgate.records import EVERY_CASE, Missing, Pinned, Run
+from evalgate.stats import guards
 from evalgate.stats.detect import Stage, detectable_drop
 
 
@@ -56,16 +59,31 @@ def detectable(pool: Sequence[Run], rules: Rules, *, epochs: int | None) -> Mapp
     """Drop by category, in score units, that would be blocked four times out of five if this pool were the baseline.
 
     pool: the newest first; at least one. epochs: repeats of the candidate, fixed beforehand; None: step by step.
-    Categories of which not even a total failure would be seen are absent, and so are those without a rule on drops.
+    Categories of which not even a total failure would be seen are absent; so are those without a rule on drops or with
+    another `proof` than `shown`, and those with clusters, which the simulation does not know.
     """
     found = {}
     by_category = histories(pool, rules)
+    overdispersion = pool_of(pool[0].cases, Pinned(runs=tuple(pool), why="pooled")).overdispersion
+    clustered = {EVERY_CASE for ref in pool[0].cases if ref.cluster is not None}
+    clustered |= {name for ref in pool[0].cases if ref.cluster is not None for name in ref.categories}
     for category, history in by_category.items():
         rule = rules.of(category)
-        if rule.max_drop is None or not history:
+        if rule.max_drop is None or rule.proof is not Proof.SHOWN or not history or category in clustered:
             continue
         looks = stages(rules, category, len(by_category) - 1, epochs, 0.5 if rules.anchor else 1.0, cases=len(history))
-        drop = detectable_drop(history, looks, max_drop=rule.max_drop)
+        widening = _widening(overdispersion, history, len(by_category[EVERY_CASE]), len(pool), looks[-1].epochs)
+        drop = detectable_drop(history, looks, max_drop=rule.max_drop, widening=widening)
         if drop is not None:
             found[category] = drop
     return found
+
+
+def _widening(overdispersion: float, history: Sequence[Sequence[float]], suite: int, runs: int, epochs: int) -> float:
+    """What run-to-run differences take from a category of this history, out of so many cases, at the last look."""
+    if overdispersion <= 1:
+        return 1.0
+    before = math.fsum(len(scores) for scores in history) / len(history)
+    return guards.run_widening(
+        overdispersion, repeats=before / runs, runs=runs, before=before, after=epochs, share=len(history) / suite
+    )

@@ -91,7 +91,7 @@ class Rules:
     confirm: bool = True
     """Whether what would block is called anew first, where that can be done."""
     trust_history: bool = True
-    """False: only a confirmation at the strict level blocks; the history merely raises the doubt."""
+    """False: fresh calls of both sides have to confirm a block at 5 % instead of 20 %, where they can be made."""
     max_epochs: int = 8
     """How often a case is repeated at most, where the repeats are not fixed beforehand."""
     max_extra_calls: int | None = None

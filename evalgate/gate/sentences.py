@@ -125,6 +125,10 @@ def critical_cases(category: str, cases: int, fallen: Sequence[str], few: Sequen
     return f"{text}: none flipped"
 
 
+def untested(category: str) -> str:
+    return f"{named(category)}: too few answers came in time to test it"
+
+
 def in_quarantine(category: str, cases: int) -> str:
     return f"{named(category)}: {'its case is' if cases == 1 else f'all of its {cases:,} cases are'} in quarantine"
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evalgate.errors import Fault, InputError
 from evalgate.history.listing import BLESSED, Blessing, CaseMark
 from evalgate.records import Baseline, CaseRef, Missing, Nearest, Pinned, Run, RunRow, VerdictName, may_agree
 
@@ -150,6 +151,9 @@ def pinned(history: History, refs: Sequence[str], candidate: Run) -> Pinned:
     runs: dict[str, Run] = {}
     for ref in refs:
         run = history.read_run(ref, suite=candidate.suite if ref == "latest" else None)
+        if run.id == candidate.id:
+            hint = "Name an earlier run: `evalgate history` lists them."
+            raise InputError(Fault(where="--baseline", what=f"{ref} is the run itself", hint=hint))
         runs.setdefault(run.id, run)
     first = next(iter(runs), None)
     detectable = {} if first is None else history.detectable(first)

@@ -125,7 +125,6 @@ class Session:
 
     async def _call_fresh(self, plan: Plan, endpoint: Endpoint, asked: AskAgain) -> Outcome:
         journal = self._open_fresh_journal()
-        journal.used = self._journal.used  # one budget over everything
         render = self._suite.renderer()
 
         def rendered(case: Case, epoch: int) -> Request:
@@ -150,14 +149,23 @@ class Session:
         return self._noted(outcome)
 
     def _open_fresh_journal(self) -> Journal:
-        """Fresh calls have a journal of their own beside the run's: there a case has other answers."""
+        """Fresh calls have a journal of their own beside the run's: there a case has other answers.
+
+        What an interrupted confirmation has kept is counted, and asked again: both sides have to meet the same hour,
+        and the baseline may be another by now.
+        """
         if self._journal.path is None:
             return Journal.null()
         path = self._journal.path.parent / "fresh" / self._journal.path.name
-        self.fresh_journal = path
         if path.exists():
-            return Journal.resume(path, self._header)[0]
-        return Journal.create(path, self._header)
+            with Journal.resume(path, self._header)[0] as earlier:
+                for result in earlier.kept.values():
+                    self._journal.used.count(result)
+            path.unlink()
+        self.fresh_journal = path
+        journal = Journal.create(path, self._header)
+        journal.used = self._journal.used  # one budget over everything
+        return journal
 
     def room(self) -> int | None:
         budget, used = self._suite.config.run.budget_usd, self._journal.used

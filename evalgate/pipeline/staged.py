@@ -51,7 +51,7 @@ async def staged(run: Run, against: Against, calls: Calls, *, escalates: bool = 
         return run
     run = replace(run, against=tuple(sorted(other.id for other in baseline.runs)))
     if escalates:
-        run = replace(run, steps=(gate.first_step(run, rules),))
+        run = replace(run, steps=(gate.first_step(run, rules, calls.room()),))
     today = against.today or run.created.astimezone(UTC).date()
     planner = gate.Planner(baseline, rules, today=today, anchor=against.anchor, exempt=against.exempt)
     while True:

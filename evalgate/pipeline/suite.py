@@ -162,8 +162,8 @@ def _run_and_judge(
     if done.interrupted:
         finished = len(done.run.results)
         raise Interrupted(
-            f"interrupted after {finished:,} of {len(suite.selected) * suite.config.run.epochs:,} results; they are "
-            f"kept. Go on with: {options.again('--resume', done.run.id)}"
+            f"interrupted after {finished:,} results of {len(suite.selected):,} cases; they are kept. "
+            f"Go on with: {options.again('--resume', done.run.id)}"
         )
     run = done.run
     try:
