@@ -36,6 +36,9 @@ def decide(candidate: Any, baseline: Sequence[Any], rules: Mapping[str, Any] | N
     from evalgate.records import Missing, Pinned
 
     checked = gate.parse_rules(rules)
+    if checked.anchor is not None:
+        hint = "Leave it out, or gate a stored run: `evalgate gate RUN --config FILE`."
+        raise InputError(Fault(where="anchor", what="names a run of a history, and there is none here", hint=hint))
     run = _run(candidate, "candidate")
     runs = [_run(rows, f"baseline run {number}") for number, rows in enumerate(_each(baseline), start=1)]
     # Pooling is symmetric; sorting makes the bytes so too.

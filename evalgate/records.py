@@ -452,6 +452,8 @@ class Quarantined:
     reason: str
     expires: date
     """The last day on which it holds, UTC."""
+    missing_run: str | None = None
+    """A run of `judged_on` that the history does not have; None: it has them all, or was not asked."""
     judged_on: tuple[str, ...]
     """Ids of the runs in which it was found unsteady. They must not be the baseline's: choosing cases by the very
     runs that they are compared with makes nearly every unchanged pull request fail."""

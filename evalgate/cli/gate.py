@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,6 +50,7 @@ def gate(
     check_places([output, *(item.file for item in also)])
     done = gate_again(GateOptions(run=run, config=config, store=store, baseline=runs(baseline), explain=explain))
     again = ["evalgate", "gate", done.judged.run.id]
+    again += ["--config", shlex.quote(str(config))] if config is not None else []
     if done.verdict.baseline.ids and baseline:
         again += ["--baseline", ",".join(done.verdict.baseline.ids)]
     report = done.judged.report(reproduce=[" ".join(again)], store=done.store)

@@ -67,7 +67,7 @@ def run(
     check_places([output, *(item.file for item in also)])
     done = run_suite(options, progress=_progress())
     report = done.judged.report(
-        reproduce=_reproduce(options, done.judged.run.id if done.store else ""),
+        reproduce=_reproduce(options, done),
         next_step=_next_step(done, options),
         store=done.store,
         show_outputs=done.show_outputs,
@@ -98,7 +98,7 @@ def _progress() -> Progress:
     return Bar(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
 
 
-def _reproduce(options: RunOptions, run_id: str) -> list[str]:
+def _reproduce(options: RunOptions, done: Done) -> list[str]:
     """The commands that do it again, and that decide it again from the history."""
     words: list[str] = []
     for name in options.selection.categories:
@@ -110,4 +110,6 @@ def _reproduce(options: RunOptions, run_id: str) -> list[str]:
     if options.epochs is not None:
         words += ["--epochs", str(options.epochs)]
     commands = [options.again(*words)]
-    return [*commands, f"evalgate gate {run_id}"] if run_id else commands
+    if done.store:
+        commands.append(options.decide_again(done.judged.run.id, done.verdict.baseline.ids))
+    return commands

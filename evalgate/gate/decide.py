@@ -186,6 +186,9 @@ def _asides(judged: Judgement, found: Sequence[Finding]) -> str:
         text += f"; seemed to fall, and fresh calls did not confirm it: {_names(doubts)}"
     if waived:
         text += f"; waived: {_names(waived)}"
+    apart = [case_id for case_id in judged.sides.refs if case_id in judged.sides.quarantine]
+    if apart:
+        text += f"; in quarantine and not judged: {sentences.count(len(apart), 'case')}"
     return text
 
 

@@ -18,6 +18,9 @@ from evalgate.records import Exceptions, Finding, Quarantined, Status, Waiver
 WAIVABLE = ("max_drop", "min")
 """Rules that a waiver of their category can cover: both judge its mean score."""
 
+MARGIN = 0.05
+"""Most that a suggested level lies below what was observed."""
+
 ROUNDING = 1e-9
 """What a mean of decimal fractions may be off."""
 
@@ -117,6 +120,8 @@ def _why_judged(case: Quarantined, today: date, baseline_ids: Collection[str]) -
     """Why this case is judged nevertheless; None: it is not."""
     if today > case.expires:
         return f"expired on {case.expires}"
+    if case.missing_run is not None:
+        return f"was judged on run {case.missing_run}, which the history does not have: name runs that it has"
     shared = sorted(run_id for run_id in baseline_ids if run_id.startswith(case.judged_on))
     if shared:
         return (
@@ -129,7 +134,8 @@ def _why_judged(case: Quarantined, today: date, baseline_ids: Collection[str]) -
 def suggestion(finding: Finding) -> str | None:
     """The line of a waiver that would cover this breach of `max_drop`; None for any other finding.
 
-    It belongs under `waivers:`, at whatever indentation. The level lies less than a point below what was observed.
+    It belongs under `waivers:`, at whatever indentation. The level lies below what was observed by a margin for a run's
+    noise: half of the interval's half width, at most five points.
     Owner, reason and day are placeholders, which the reader of the file refuses.
     """
     if finding.rule != "max_drop" or not _is_waivable(finding) or not finding.gating:
@@ -137,7 +143,9 @@ def suggestion(finding: Finding) -> str | None:
     if finding.before is None or finding.after is None:
         return None
     before = _up(finding.before, 3)
-    drop = min(_up(before - finding.after, 2), before)  # nothing scores below 0, nor may a waiver reach there
+    # One look is noisy: without a margin the next run of the same change would fall below the level.
+    margin = 0.0 if finding.ci is None else min(MARGIN, (finding.ci[1] - finding.ci[0]) / 4)
+    drop = min(_up(before - finding.after + margin, 2), before)  # nothing scores below 0, nor may a waiver reach there
     return (
         f"- {{category: {json.dumps(finding.category, ensure_ascii=False)}, from: {before:g}, drop: {drop:g}, "
         'owner: "<who answers for it>", reason: "<why this is right>", expires: "<year-month-day>"}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from evalgate.gate import critical, limits, sentences
@@ -51,7 +52,7 @@ def _vanished(category: str, rules: Rules) -> Finding:
 
 
 def _floor(sides: Sides, rule: Rule, category: str, test: Test | None, rules: Rules, fresh: Fresh | None) -> Finding:
-    members, scored = sides.members(category), sides.scored(category)
+    members, scored = _judged(sides, category), sides.scored(category)
     least = rule.min or 0.0
     bare = Finding(
         rule="min", metric="score", category=category, status=Status.MISSING, n=len(members), limit=rule.min,
@@ -99,7 +100,7 @@ def _proven_floor(sides: Sides, finding: Finding, category: str, least: float, a
 
 
 def _drop(sides: Sides, rule: Rule, category: str, test: Test | None, rules: Rules, fresh: Fresh | None) -> Finding:
-    members, scored, pairs = sides.members(category), sides.scored(category), sides.pairs(category)
+    members, scored, pairs = _judged(sides, category), sides.scored(category), sides.pairs(category)
     allowed = rule.max_drop or 0.0
     bare = Finding(
         rule="max_drop", metric="score", category=category, status=Status.MISSING, n=len(members), n_pairs=len(pairs),
@@ -115,7 +116,7 @@ def _drop(sides: Sides, rule: Rule, category: str, test: Test | None, rules: Rul
             bare, status=Status.INCONCLUSIVE, after=mean([sides.means_after[i] for i in scored]), sentence=text
         )
     before, after = (mean([means[i] for i in pairs]) for means in (sides.means_before, sides.means_after))
-    ci = mean_interval(sides.differences(pairs))
+    ci = _possible(mean_interval(sides.differences(pairs)), before)
     could_exceed = before > allowed + ROUNDING
     beyond = exceeds(sides, ("max_drop", category), rules)
     if test is None and rule.proof is not Proof.LITERAL:
@@ -156,12 +157,23 @@ def _against_anchor(judged: Judgement, rule: Rule, category: str, rules: Rules) 
         return [replace(finding, against="anchor", sentence=f"against the anchor, {finding.sentence}")]
     if isinstance(judged.anchor, Missing):
         finding = Finding(
-            rule="max_drop", metric="score", category=category, status=Status.INCONCLUSIVE, against="anchor",
+            rule="max_drop", metric="score", category=category, status=Status.INFO, gating=False, against="anchor",
             n=len(judged.sides.members(category)), limit=rule.max_drop,
             sentence=f"{sentences.named(category)}: not held against the anchor: {judged.anchor.reason}",
         )  # fmt: skip
         return [finding]
     return []
+
+
+def _possible(ci: tuple[float, float] | None, before: float) -> tuple[float, float] | None:
+    """The interval without what no score could reach: nothing falls below 0 or rises above 1."""
+    return None if ci is None else (max(ci[0], -before), min(ci[1], 1 - before))
+
+
+def _judged(sides: Sides, category: str) -> Sequence[str]:
+    """A category's cases without those in quarantine."""
+    members = sides.members(category)
+    return [i for i in members if i not in sides.quarantine] if sides.quarantine else members
 
 
 # ---- shared -----------------------------------------------------------------------------------------------

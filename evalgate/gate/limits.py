@@ -34,7 +34,7 @@ def error_rate(sides: Sides, ceiling: float) -> Finding:
         metric="error_rate",
         category=EVERY_CASE,
         status=Status.BREACH if rate > ceiling + 1e-12 else Status.PASS,
-        sentence=sentences.error_rate(unscored, planned, ceiling),
+        sentence=sentences.error_rate(unscored, planned, ceiling, lost=len(sides.lost)),
         n=len(sides.refs),
         after=rate,
         limit=ceiling,

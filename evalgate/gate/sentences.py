@@ -176,9 +176,10 @@ def vanished(category: str) -> str:
     )
 
 
-def error_rate(unscored: int, planned: int, ceiling: float) -> str:
+def error_rate(unscored: int, planned: int, ceiling: float, *, lost: int = 0) -> str:
+    missing = f" or missing (of {count(lost, 'case')})" if lost else ""
     return (
-        f"{unscored:,} of {count(planned, 'result')} unscored ({unscored / planned * 100:.1f} %); "
+        f"{unscored:,} of {count(planned, 'result')} unscored{missing} ({unscored / planned * 100:.1f} %); "
         f"allowed {ceiling * 100:g} %"
     )
 

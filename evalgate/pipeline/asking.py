@@ -46,7 +46,7 @@ def asking_again(config: Config, baseline: Baseline, history: History) -> AskAga
     first = baseline.runs[0]
     parts, mine = first.version.parts, config.endpoint
     if not isinstance(mine, OpenAI) or parts.get("kind") != "openai":
-        return AskAgain(settings=None, how=f"only this change was called anew: {NAME_ONE}")
+        return AskAgain(settings=None, how=f"its baseline cannot be called again; {NAME_ONE}")
     requests = history.requests(first.id)
     if not requests:
         return AskAgain(settings=None, how=f"the baseline's requests are not in the history: {NAME_ONE}")

@@ -126,7 +126,20 @@ def compared_with(
             pool=rules.baseline_runs,
         )
     anchor = None if rules.anchor is None else baselines.anchored(history, rules.anchor, run)
+    exempt = _checked(exempt, history, run.suite)
     return Against(baseline=baseline, rules=rules, anchor=anchor, exempt=exempt, today=now.astimezone(UTC).date())
+
+
+def _checked(exempt: Exceptions, history: History, suite: str) -> Exceptions:
+    """The exceptions, each quarantine with the first of its runs that the history does not have."""
+    if not exempt.quarantine:
+        return exempt
+    known = [row.id for row in history.list_runs(suite=suite)]
+    checked = [
+        replace(case, missing_run=next((r for r in case.judged_on if not any(i.startswith(r) for i in known)), None))
+        for case in exempt.quarantine
+    ]
+    return replace(exempt, quarantine=tuple(checked))
 
 
 def judge(run: Run, against: Against, *, now: datetime) -> Judged:

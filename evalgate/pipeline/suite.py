@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +56,20 @@ class RunOptions:
             words += ["--config", str(self.config)]
         if self.store and "@" not in self.store:
             words += ["--store", self.store]
+        if self.baseline:
+            words += ["--baseline", ",".join(self.baseline)]
         return shlex.join([*words, *more])
+
+    def decide_again(self, run_id: str, baseline: Sequence[str]) -> str:
+        """`evalgate gate` on a run of this, against the same runs where they were named and by the same rules."""
+        words = ["evalgate", "gate", run_id]
+        if self.config != DEFAULT_CONFIG:
+            words += ["--config", str(self.config)]
+        if self.store and "@" not in self.store:
+            words += ["--store", self.store]
+        if self.baseline and baseline:
+            words += ["--baseline", ",".join(baseline)]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True, kw_only=True)

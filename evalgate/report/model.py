@@ -154,12 +154,19 @@ def _next_step(verdict: Verdict, waiver: str | None) -> str | None:
             "Look at what surrounds the system (provider, model, index): the baseline's own requests fare worse. "
             "What it gives now becomes the baseline with the next recorded runs."
         )
+    if verdict.verdict is VerdictName.NO_BASELINE and any(f.against == "anchor" for f in verdict.findings):
+        return "Bless the run that later ones are held against: `evalgate baseline bless RUN --reason … --name NAME`."
     if verdict.verdict is not VerdictName.FAIL:
         return _NEXT[verdict.verdict]
     failing = [finding for finding in verdict.findings if gating_status(finding) in (Status.BREACH, Status.MISSING)]
-    if any(finding.rule in JUDGING_RULES and finding.status is Status.BREACH for finding in failing):
+    breaches = [finding for finding in failing if finding.rule in JUDGING_RULES and finding.status is Status.BREACH]
+    if breaches and all(f.rule == "min" and (f.after or 0.0) >= (f.limit or 0.0) for f in breaches):
+        return "More cases, repeats (`--epochs`) or baseline runs can prove a critical floor; or lower its `min`."
+    if breaches:
         flipped = "Look at the cases that flipped. " if verdict.cases.regressed else ""
-        accept = "accept it with a waiver." if waiver is None else f"accept it with a line under `waivers`: {waiver}"
+        accept = "accept it with a waiver (docs/exceptions.md)."
+        if waiver is not None:
+            accept = f"accept it in evalgate-exceptions.yaml, under `waivers:`: {waiver}"
         return f"{flipped}Mend it; or, if the drop is meant, {accept}"
     if any(finding.rule in JUDGING_RULES for finding in failing):
         return "Bring the category's cases back, or list it under gate.removed_categories."
@@ -169,7 +176,7 @@ def _next_step(verdict: Verdict, waiver: str | None) -> str | None:
 # ---- rows -------------------------------------------------------------------------------------------------
 
 _GRAVITY = (Status.MISSING, Status.BREACH, Status.DRIFT, Status.INCONCLUSIVE, Status.PASS, Status.INFO)
-JUDGING_RULES = frozenset({"min", "max_drop"})
+JUDGING_RULES = frozenset({"min", "max_drop", "critical"})
 """The rules on scores. Every other finding is a limit."""
 
 
@@ -220,7 +227,8 @@ def told_limits(verdict: Verdict) -> tuple[Finding, ...]:
 def grave_sentences(verdict: Verdict) -> tuple[str, ...]:
     """What the failing rules and those that found drift say, without what the reason says already."""
     grave = (Status.BREACH, Status.MISSING, Status.DRIFT)
-    sentences = [finding.sentence for finding in verdict.findings if gating_status(finding) in grave]
+    # A waived breach is told as well: somebody has accepted it, and everybody is to see what.
+    sentences = [f.sentence for f in verdict.findings if f.status in grave and (f.gating or f.status is Status.BREACH)]
     return tuple(sentence for sentence in dict.fromkeys(sentences) if sentence not in verdict.reason)
 
 

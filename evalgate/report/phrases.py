@@ -56,6 +56,8 @@ def says_nothing_on_quality(verdict: Verdict) -> bool:
 def title(verdict: Verdict) -> str:
     """The verdict's name, and how it leaves: `NO BASELINE, let through (gate.when.no_baseline)`."""
     name = TITLES[verdict.verdict]
+    if verdict.verdict is VerdictName.PASS and verdict.exit_code:
+        return f"{name}, stopped (gate.when.drift)"
     if let_through(verdict):
         return f"{name}, let through (gate.when.{verdict.verdict.value})"
     return name
