@@ -39,6 +39,7 @@ def history(
     start = since_option(since, datetime.now(UTC))
     with open_history(store or default_store(config, os.environ), create=False) as found:
         rows = found.list_runs(suite=suite, since=start, limit=limit)
+        drifts = found.drifts(suite=suite, since=start)
     pen = console.pen(sys.stdout)
-    console.deliver_page(lambda kind: sides.history(rows, format=kind, pen=pen), format, output, write)
+    console.deliver_page(lambda kind: sides.history(rows, drifts, format=kind, pen=pen), format, output, write)
     return 0

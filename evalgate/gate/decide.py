@@ -16,7 +16,7 @@ from evalgate.gate.evaluable import could_not_evaluate, not_comparable
 from evalgate.gate.findings import findings
 from evalgate.gate.judgement import Judgement, falls_without, judge
 from evalgate.gate.rules import Proof, Response, Rules
-from evalgate.gate.sides import PARTIAL_COVERAGE, Sides, is_partial, summaries
+from evalgate.gate.sides import PARTIAL_COVERAGE, ROUNDING, Sides, is_partial, summaries
 from evalgate.records import (
     EVERY_CASE,
     Baseline,
@@ -24,6 +24,7 @@ from evalgate.records import (
     CaseLists,
     CategorySummary,
     Exceptions,
+    Failed,
     Finding,
     Missing,
     Nearest,
@@ -277,12 +278,18 @@ def _is_bare(sides: Sides, category: str) -> bool:
 
 
 def _inconclusive(quality: Sequence[Finding]) -> str | None:
+    flips = sorted({f.category for f in quality if f.rule == "critical" and f.status is Status.INCONCLUSIVE})
+    if flips:
+        return f"CRITICAL cases may have flipped, and repeats are needed to tell: {sentences.several(flips)}"
     if any(finding.status in (Status.PASS, Status.BREACH, Status.DRIFT) for finding in quality):
         return None
     if not quality:
         return "no rule is switched on, so nothing was judged"
     if all(finding.status is Status.MISSING for finding in quality):
         return quality[0].sentence
+    drops = [f for f in quality if f.rule == "max_drop" and f.before is not None and f.limit is not None]
+    if drops and all((f.before or 0.0) <= (f.limit or 0.0) + ROUNDING for f in drops):
+        return "no score stood high enough to fall by more than is allowed: no rule of this gate could have failed"
     return "too few cases or baseline runs: no rule of this gate could have failed, whatever the results"
 
 
@@ -292,15 +299,13 @@ def _pass(sides: Sides, quality: Sequence[Finding]) -> str:
     against = f" against {sentences.count(len(sides.baseline_runs), 'baseline run')}" if sides.baseline_runs else ""
     mute = [f for f in quality if f.status is Status.INCONCLUSIVE and f.category != EVERY_CASE]
     apart = sorted({f.category for f in mute if not sides.scored(f.category)})
-    flips = sorted({f.category for f in mute if f.rule == "critical"})
     new = sorted({f.category for f in mute if f.n_pairs == 0} - set(apart))
-    weak = sorted({f.category for f in mute if f.rule != "critical"} - set(new) - set(apart))
+    weak = sorted({f.category for f in mute} - set(new) - set(apart))
     unknown = [f.rule for f in quality if f.status is Status.MISSING]
     rest = [
         f"; {what}: {sentences.several(names)}"
         for what, names in (
             ("not judged, since not every call tells it", unknown),
-            ("CRITICAL cases may have flipped, repeats are needed to tell, in", flips),
             ("in quarantine as a whole", apart),
             ("new and not compared", new),
             ("too small to fail on their own", weak),
@@ -374,6 +379,11 @@ def _repeat_notes(judged: Judgement) -> list[str]:
         fresh = run.confirmation
         cases = len({result.case_id for result in fresh.after})
         notes.append(sentences.called_anew(fresh.epochs, cases, fresh.how, both=bool(fresh.before)))
+        for side, results in (("this change", fresh.after), ("the baseline", fresh.before)):
+            failed = [result.cause for result in results if isinstance(result, Failed)]
+            if failed:
+                cause = max(sorted(set(failed)), key=failed.count)
+                notes.append(sentences.fresh_failures(side, len(failed), len(results), cause))
     return notes
 
 

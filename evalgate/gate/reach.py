@@ -41,6 +41,8 @@ def stages(
     else:
         share = (1 - SUITE_SHARE if judged[0] and categories > 1 else 1.0) / max(1, categories)
     level = rules.alpha * share * part
+    if epochs is None and rules.max_extra_calls is not None and rules.max_extra_calls < cases:
+        epochs = 1  # there is no room for a single repeat of it
     if epochs is not None:
         return [Stage(epochs=epochs, level=level)]
     steps = sorted({*(number for number in EPOCHS if number < rules.max_epochs), rules.max_epochs})

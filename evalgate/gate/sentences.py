@@ -165,6 +165,10 @@ def called_anew(epochs: int, cases: int, how: str, *, both: bool) -> str:
     return f"Before blocking, {count(cases, 'case')} were called anew, {epochs} times, {sides}: {how}."
 
 
+def fresh_failures(side: str, failed: int, asked: int, cause: str) -> str:
+    return f"{failed:,} of {count(asked, 'fresh call')} of {side} had no score; most often: {cause}."
+
+
 def nothing_scored(category: str, cases: int) -> str:
     return f"{named(category)}: none of its {count(cases, 'case')} has a score"
 

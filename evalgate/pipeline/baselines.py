@@ -124,7 +124,8 @@ def record(
         try:
             done = run_suite(options, progress=progress())
         except Interrupted as error:
-            raise Interrupted(f"{error}\n{_kept(kept)}") from error
+            again = f"call the same command again for the other {runs - len(kept)}"
+            raise Interrupted(f"interrupted in run {number} of {runs}. {_kept(kept)}; {again}") from error
         fault = _fault(done)
         if fault is not None:
             return Recorded(runs=tuple(kept), fault=f"run {number} of {runs}: {fault}. {_kept(kept)}")

@@ -26,9 +26,10 @@ def describe(suite: Suite, environ: Mapping[str, str]) -> list[str]:
     known, unread = _known(suite, environ)
     sizes = Counter(category for case in suite.selected for category in case.categories)
     calls = len(suite.selected) * epochs
+    groups = f"{len(sizes)} categor{'y' if len(sizes) == 1 else 'ies'}"
     lines = [
         f"{config.path}: suite {config.suite}, endpoint {config.endpoint_kind}",
-        f"{len(suite.selected):,} cases in {len(sizes)} categories, {epochs} each: {calls:,} calls, "
+        f"{len(suite.selected):,} cases in {groups}, {epochs} each: {calls:,} calls, "
         f"and up to {config.run.max_retries} retries of one that fails",
     ]
     if not suite.has_fixed_epochs and config.rules.max_epochs > 1:

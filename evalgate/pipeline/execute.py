@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from evalgate import config as configuration
 from evalgate import endpoints
-from evalgate.endpoints import Endpoint, Opening
+from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.errors import Fault, InputError, StoreError
 from evalgate.pipeline.judging import JudgeDesk
 from evalgate.pipeline.load import Suite
@@ -211,9 +211,22 @@ def preflight(suite: Suite, environ: Mapping[str, str]) -> None:
 
     async def open_and_close() -> None:
         async with AsyncExitStack() as stack:
-            await _open(stack, suite, environ)
+            _, _, opening = await _open(stack, suite, environ)
+            again = suite.config.baseline_endpoint
+            if again is not None and again.missing_credentials(environ) is None:
+                await _open_as("baseline_endpoint", again, suite, stack, opening)
 
     asyncio.run(open_and_close())
+
+
+async def _open_as(key: str, settings: Settings, suite: Suite, stack: AsyncExitStack, opening: Opening) -> None:
+    """Opens an endpoint that stands under another key than `endpoint`; its faults name that key."""
+    try:
+        await stack.enter_async_context(settings.open(opening))
+    except InputError as error:
+        places = [fault.where.replace("endpoint", key, 1) for fault in error.faults]
+        faults = [replace(f, where=_placed(suite.config.path, w)) for f, w in zip(error.faults, places, strict=True)]
+        raise InputError(faults) from error
 
 
 def _ref(case: Case, built: Mapping[str, Scorer]) -> CaseRef:

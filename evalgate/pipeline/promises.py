@@ -306,7 +306,8 @@ def _never_passing(tried: _Tried) -> list[str]:
             help_ = f"needs {needed:,}" if needed else f"needs more than {MOST_CASES:,}"
             lines.append(
                 f"warning: {_named(name)} can never pass: `critical: true` wants its floor (min {rule.min:g}) proven, "
-                f"and {count(size, 'case')} cannot prove it even if all pass. It {help_} cases or a lower floor"
+                f"and {count(size, 'case')} cannot prove it even if all pass, with this history. It {help_} "
+                "cases, more repeats or baseline runs, or a lower floor"
             )
     return lines
 
@@ -366,7 +367,7 @@ def _without_repeats(tried: _Tried) -> list[str]:
     why = "`max_epochs: 1`" if rules.max_epochs == 1 else f"`max_extra_calls: {rules.max_extra_calls}`"
     if rules.max_epochs > 1 and rules.extra_calls(tried.cases) > 0:
         return []  # somebody asked for one repeat in this call alone
-    allowed = replace(rules, max_epochs=8)
+    allowed = replace(rules, max_epochs=8, max_extra_calls=None)
     looks = {name: tried.looks(name, allowed, None) for name in tried.judged}
     gaining = [
         name

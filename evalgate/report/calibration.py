@@ -197,6 +197,8 @@ def _basis(found: Calibration) -> str:
             " With one answer a case, an unsteady case looks like a steady one: how noisy the categories are, and how "
             "often noise alone would block, is not known."
         )
+    elif runs == 2:
+        text += " Two runs tell little of noise, and what they tell may be far off: read this from three runs on."
     return text
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from evalgate.records import EVERY_CASE, Failed, Json, Run, RunRow
+from evalgate.records import EVERY_CASE, DriftEvent, Failed, Json, Run, RunRow
 from evalgate.report.escape import json_document
 from evalgate.report.model import CauseGroup, Flip, cause_groups, failed_cases, make_flips, mean_scores
 from evalgate.report.numbers import UNKNOWN, count, money, percent, points, seconds
@@ -108,10 +108,13 @@ def show(
     return _drawn(parts, format, pen)
 
 
-def history(rows: Sequence[RunRow], *, format: Format = "text", pen: Pen | None = None) -> str:
-    """The runs of a history in the order given, one a line."""
+def history(
+    rows: Sequence[RunRow], drifts: Sequence[DriftEvent] = (), *, format: Format = "text", pen: Pen | None = None
+) -> str:
+    """The runs of a history in the order given, one a line; below them the drift that was seen upstream."""
     if format == "json":
-        return json_document({"runs": [_row(row) for row in rows]})
+        seen = {"drift": [_drift(event) for event in drifts]} if drifts else {}
+        return json_document({"runs": [_row(row) for row in rows], **seen})
     if not rows:
         return _drawn([Sentence(text="No runs.")], format, pen)
     suites = len({row.suite for row in rows}) > 1
@@ -128,7 +131,34 @@ def history(rows: Sequence[RunRow], *, format: Format = "text", pen: Pen | None 
         )
         for row in rows
     ]
-    return _drawn([Grid(headers=headers, rows=tuple(grid), keeps_names=True)], format, pen)
+    parts: list[Part] = [Grid(headers=headers, rows=tuple(grid), keeps_names=True)]
+    if drifts:
+        parts.append(Sentence(text="Upstream drift: the baseline's own requests fared worse", is_heading=True))
+        told = [
+            (
+                event.category,
+                f"{event.created:%Y-%m-%d %H:%M}",
+                event.run_id,
+                percent(event.before),
+                percent(event.after),
+            )
+            for event in drifts
+        ]
+        headers = ("category", "seen (UTC)", "by run", "in its history", "then")
+        parts.append(Grid(headers=headers, rows=tuple(told), last_is_text=False))
+    return _drawn(parts, format, pen)
+
+
+def _drift(event: DriftEvent) -> dict[str, Json]:
+    return {
+        "run": event.run_id,
+        "created": f"{event.created:%Y-%m-%dT%H:%M:%SZ}",
+        "category": event.category,
+        "before": round(event.before, 6),
+        "after": round(event.after, 6),
+        "p": event.p,
+        "sentence": event.sentence,
+    }
 
 
 # ---- what is counted --------------------------------------------------------------------------------------

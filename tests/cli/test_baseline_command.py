@@ -198,7 +198,7 @@ def answer(request):
 
 
 def test_record_that_is_interrupted_says_what_is_kept(project: Project) -> None:
-    """Exit 130, nothing on stdout; the finished run is in the history, the unfinished one can be resumed."""
+    """Exit 130, nothing on stdout; the finished run is in the history, and what is to do for the others stands there."""
     suite(project)
     project.write("app.py", INTERRUPTED)
     config = (project.folder / "evalgate.yaml").read_text().replace("concurrency: 4", "concurrency: 1")
@@ -207,7 +207,7 @@ def test_record_that_is_interrupted_says_what_is_kept(project: Project) -> None:
     done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=60)
     (kept,) = (row["id"] for row in project.evalgate("history", "--format", "json").json["runs"])
     assert (done.returncode, done.stdout) == (130, "")
-    assert f"Recorded before and kept: {kept}" in done.stderr and "--resume" in done.stderr
+    assert f"Recorded before and kept: {kept}" in done.stderr and "call the same command again" in done.stderr
 
 
 def test_record_without_credentials_records_nothing(project: Project) -> None:

@@ -51,7 +51,10 @@ def test_what_cannot_be_seen_without_repeats_is_said(project: Project) -> None:
 def test_a_critical_floor_that_no_run_could_prove_is_said_with_the_cases_it_takes(project: Project) -> None:
     """0.9 ^ 22 is the first below twice 5 %: half of the chance of the very result counts (mid-p)."""
     out = said(project, {"facts": 30, "tone": 12}, "{categories: {tone: {min: 0.9, critical: true}}}")
-    assert "tone can never pass" in out and "12 cases cannot prove it even if all pass. It needs 22 cases" in out
+    assert (
+        "tone can never pass" in out
+        and "12 cases cannot prove it even if all pass, with this history. It needs 22 cases" in out
+    )
     assert "can never pass" not in said(project, {"tone": 30}, "{categories: {tone: {min: 0.9, critical: true}}}")
 
 
