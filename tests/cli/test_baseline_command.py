@@ -198,7 +198,7 @@ def answer(request):
 
 
 def test_record_that_is_interrupted_says_what_is_kept(project: Project) -> None:
-    """Exit 130, nothing on stdout; the finished run is in the history, and what is to do for the others stands there."""
+    """Exit 130, nothing on stdout; the finished run is in the history, and it says what is to do for the others."""
     suite(project)
     project.write("app.py", INTERRUPTED)
     config = (project.folder / "evalgate.yaml").read_text().replace("concurrency: 4", "concurrency: 1")
