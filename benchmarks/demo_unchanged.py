@@ -57,9 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             sys.stderr.write(f"\r{number + 1}/{asked.gates} {dict(verdicts)}")
     blocked = verdicts[VerdictName.FAIL]
     rate, error = 100 * blocked / asked.gates, 100 * math.sqrt(0.05 * 0.95 / asked.gates)
-    print(
-        f"\n{asked.gates} gates, unchanged, temperature {asked.temperature:g}, {asked.history} first runs"
-    )
+    print(f"\n{asked.gates} gates, unchanged, temperature {asked.temperature:g}, {asked.history} first runs")
     print(f"blocked: {blocked} ({rate:.1f} %); alpha is 5 % (standard error of a rate of 5 %: {error:.1f})")
     print(f"would have blocked without fresh calls of both sides: {doubted} ({100 * doubted / asked.gates:.1f} %)")
     print(f"calls: {calls:,}, {calls / cases:.2f} a case, fresh calls included; three fixed repeats: {FIXED * cases:,}")
