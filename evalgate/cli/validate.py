@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ def estimate(config: Path, selection: Selection, epochs: int | None) -> int:
     if suite.config.endpoint.missing_credentials(os.environ) is None:
         with contextlib.redirect_stdout(sys.stderr):
             preflight(suite, os.environ)
-    indented = ("  " * line.startswith("  ") + console.plain(line) for line in describe(suite, os.environ))
+    indented = (
+        "  " * line.startswith("  ") + console.plain(line)
+        for line in describe(suite, os.environ, now=datetime.now(UTC))
+    )
     console.put("\n".join(indented), None)
     return 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from evalgate.errors import EvalgateError
+from evalgate.gate.sentences import named
 from evalgate.pipeline.load import Suite
 from evalgate.pipeline.promises import Known, broken_promises, needed_by_category
 from evalgate.practices.calibration import cost_per_call
@@ -17,13 +18,14 @@ from evalgate.report.numbers import money
 SQLITE = "sqlite:///"
 
 
-def describe(suite: Suite, environ: Mapping[str, str]) -> list[str]:
+def describe(suite: Suite, environ: Mapping[str, str], *, now: datetime) -> list[str]:
     """Lines for people. Raises nothing: what is wrong with a suite was said when it was loaded.
 
     Where the history is a file that is there, it is read; without one, a single run of history is assumed.
+    now: UTC; for the age of what is in the history and for what has expired.
     """
     config, epochs = suite.config, suite.config.run.epochs
-    known, unread = _known(suite, environ)
+    known, unread = _known(suite, environ, now)
     sizes = Counter(category for case in suite.selected for category in case.categories)
     calls = len(suite.selected) * epochs
     groups = f"{len(sizes)} categor{'y' if len(sizes) == 1 else 'ies'}"
@@ -50,7 +52,7 @@ def describe(suite: Suite, environ: Mapping[str, str]) -> list[str]:
         ("cost: unknown before the first call; " if each is None else f"cost: {money(each * calls)} by earlier runs; ")
         + ("no budget is set" if budget is None else f"the run stops at ${budget:.2f}")
     )
-    lines += [*unread, *broken_promises(suite, known), *_unconfirmed(suite)]
+    lines += [*unread, *broken_promises(suite, known), *_expired(suite, now.date()), *_unconfirmed(suite)]
     lacking = config.endpoint.missing_credentials(environ)
     if lacking is not None:
         lines.append(f"note: {lacking}")
@@ -59,6 +61,18 @@ def describe(suite: Suite, environ: Mapping[str, str]) -> list[str]:
 
 def _must_break(needed: int | None) -> str:
     return "" if needed is None else f" ({needed} must break)"
+
+
+def _expired(suite: Suite, today: date) -> list[str]:
+    exempt = suite.config.exceptions
+    over = [(one.source, one.expires, f"waiver of {named(one.category)}") for one in exempt.waivers]
+    over += [(one.source, one.expires, f"quarantine of {one.case_id}") for one in exempt.quarantine]
+    return [
+        f"warning: {f'{source}: ' if source else ''}the {what} expired on {expires} and has no effect. Take it out, or "
+        "have a later day reviewed"
+        for source, expires, what in over
+        if today > expires
+    ]
 
 
 def _unconfirmed(suite: Suite) -> list[str]:
@@ -71,7 +85,7 @@ def _unconfirmed(suite: Suite) -> list[str]:
     ]
 
 
-def _known(suite: Suite, environ: Mapping[str, str]) -> tuple[Known, list[str]]:
+def _known(suite: Suite, environ: Mapping[str, str], now: datetime) -> tuple[Known, list[str]]:
     """What the history tells, and a line where it could not be read. A server is not asked: this is to be quick."""
     store = suite.config.history_store
     if not store.startswith(SQLITE) or not Path(store.removeprefix(SQLITE)).is_file():
@@ -79,7 +93,7 @@ def _known(suite: Suite, environ: Mapping[str, str]) -> tuple[Known, list[str]]:
     from evalgate.pipeline.baselines import outlook  # SQLAlchemy: only where there is something to read
 
     try:
-        found = outlook(suite.config.path, None, environ, now=datetime.now(UTC))
+        found = outlook(suite.config.path, None, environ, now=now)
     except EvalgateError as error:
         return Known(), [f"note: the history was not read: {error}"]
     runs = () if isinstance(found.baseline, Missing) else tuple(found.baseline.runs)

@@ -76,6 +76,7 @@ def broken_promises(suite: Suite, known: Known) -> list[str]:
         *_never_failing(tried),
         *_never_passing(tried),
         *_floors_that_never_fail(tried),
+        *_floors_of_nothing(tried),
         *_comparing_numbers(tried),
         *_without_repeats(tried),
         *([f"warning: {known.anchor.reason}"] if known.anchor is not None else []),
@@ -336,6 +337,11 @@ def _floors_that_never_fail(tried: _Tried) -> list[str]:
         f"warning: these floors cannot be shown to be missed, even if no case passes: {few(mute)}. More cases help, or "
         "a floor for a category that holds more of their kind"
     ]
+
+
+def _floors_of_nothing(tried: _Tried) -> list[str]:
+    names = [_named(name) for name in (EVERY_CASE, *sorted(tried.members)) if tried.rules.of(name).min == 0]
+    return [f"warning: `min: 0` never fails, since no score is below 0: {few(names)}"] if names else []
 
 
 def _comparing_numbers(tried: _Tried) -> list[str]:

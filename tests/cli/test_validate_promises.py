@@ -64,6 +64,32 @@ def test_a_floor_that_could_not_be_shown_to_be_missed_is_said(project: Project) 
     assert "these floors cannot be shown to be missed, even if no case passes: tone (3 cases, min 0.2)" in out
 
 
+def test_a_floor_of_nothing_is_said(project: Project) -> None:
+    """`min: 0` reads like a rule and holds whatever happens."""
+    out = said(project, {"facts": 30, "tone": 20}, "{categories: {tone: {min: 0}}}")
+    assert "warning: `min: 0` never fails, since no score is below 0: tone\n" in out
+
+
+def test_an_exception_that_has_expired_is_said_with_its_place(project: Project) -> None:
+    """Those that hold are not."""
+    who = "from: 0.9, drop: 0.1, owner: someone, reason: shorter answers"
+    project.write(
+        "evalgate-exceptions.yaml",
+        "version: 1\nwaivers:\n"
+        f"  - {{category: facts, {who}, expires: 2020-01-31}}\n"
+        f"  - {{category: tone, {who}, expires: 2999-01-31}}\n"
+        "quarantine:\n"
+        "  - {case: tone-1, owner: someone, reason: unsteady, expires: 2020-02-29, judged_on: [a1b2c3]}\n",
+    )
+    lines = [line for line in said(project, {"facts": 30, "tone": 20}).splitlines() if "expired" in line]
+    assert lines == [
+        "warning: evalgate-exceptions.yaml:3: the waiver of facts expired on 2020-01-31 and has no effect. "
+        "Take it out, or have a later day reviewed",
+        "warning: evalgate-exceptions.yaml:6: the quarantine of tone-1 expired on 2020-02-29 and has no effect. "
+        "Take it out, or have a later day reviewed",
+    ]
+
+
 def test_a_literal_rule_has_its_false_block_rate_where_the_history_tells_it(project: Project) -> None:
     """Without runs: that noise can fail it. With some: how often."""
     rule = "{each_category: {max_drop: 0, proof: literal}}"
