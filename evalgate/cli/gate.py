@@ -49,6 +49,8 @@ def gate(
     also = targets(write)
     check_places([output, *(item.file for item in also)])
     done = gate_again(GateOptions(run=run, config=config, store=store, baseline=runs(baseline), explain=explain))
+    if done.note is not None:
+        console.say(done.note)
     again = ["evalgate", "gate", done.judged.run.id]
     again += ["--config", shlex.quote(str(config))] if config is not None else []
     if done.verdict.baseline.ids and baseline:

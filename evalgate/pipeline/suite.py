@@ -82,6 +82,8 @@ class Done:
     show_outputs: bool = False
     explained: tuple[Explanation, ...] = ()
     """How each finding came about, where that was asked for."""
+    note: str | None = None
+    """What whoever asked may not have meant."""
 
     @property
     def verdict(self) -> Verdict:
@@ -273,7 +275,19 @@ def _gate_again(store: str, config: Config | None, options: GateOptions, now: da
         judged = judge(run, against, now=now)
         if not history.verdicts(run.id):
             history.write_verdict(run.id, judged.verdict, decided=now)
-    return Done(judged=judged, store=store, explained=_explained(run, against, now) if options.explain else ())
+    return Done(
+        judged=judged,
+        store=store,
+        explained=_explained(run, against, now) if options.explain else (),
+        note=None if is_meant else _without_its_rules(run, config),
+    )
+
+
+def _without_its_rules(run: Run, config: Config | None) -> str:
+    why = (
+        f"there is no {DEFAULT_CONFIG} here" if config is None else f"{DEFAULT_CONFIG} here is of suite {config.suite}"
+    )
+    return f"note: {why}, so the built-in rules decide on this run of {run.suite}; --config names its own"
 
 
 def _explained(run: Run, against: Against, now: datetime) -> tuple[Explanation, ...]:

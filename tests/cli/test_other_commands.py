@@ -28,6 +28,18 @@ def test_import_prints_one_id_a_line_and_gate_decides(project: Project) -> None:
     assert project.evalgate("gate", "latest", "--baseline", f"{before},{before}").code == 1
 
 
+def test_gate_says_when_it_decides_by_the_built_in_rules(project: Project) -> None:
+    """No configuration here, or one of another suite: neither is silent. One that was named is meant."""
+    file = project.rows("a.jsonl", ROWS)
+    before, after = project.evalgate("import", file, file, "--suite", "other").out.split()
+    gate = ["gate", after, "--baseline", before]
+    assert "note: there is no evalgate.yaml here, so the built-in rules decide" in project.evalgate(*gate).err
+    build(project, categories={"alpha": 5})
+    store = ["--store", f"sqlite:///{project.folder}/.evalgate/history.db"]
+    assert "evalgate.yaml here is of suite tables" in project.evalgate(*gate, *store).err
+    assert "built-in rules" not in project.evalgate(*gate, *store, "--config", "evalgate.yaml").err
+
+
 def test_import_as_json_says_what_became_of_each_file(project: Project) -> None:
     """Ids with files, cases and results; the same content again is a new run."""
     file = project.rows("a.jsonl", [*ROWS, {**ROWS[0], "epoch": 2}])
