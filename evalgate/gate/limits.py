@@ -27,7 +27,7 @@ def error_rate(sides: Sides, ceiling: float) -> Finding:
     """The share of the planned results that have no score."""
     results = sides.candidate.results
     planned = max(len(results) + len(sides.lost), 1)
-    unscored = sum(not isinstance(result, Scored) for result in results) + len(sides.lost)
+    unscored = sum([not isinstance(result, Scored) for result in results]) + len(sides.lost)
     rate = unscored / planned
     return Finding(
         rule="error_rate",

@@ -49,8 +49,8 @@ class Pool:
     def overdispersion(self) -> float:
         """How much more its runs differ as wholes than their cases' own noise explains; 1 is no more."""
         means = [means_of(scores) for scores in self.per_run]
-        everywhere = [i for i in self.refs if all(i in found for found in means)]
-        return guards.run_overdispersion([[found[i] for i in everywhere] for found in means])
+        everywhere = set(self.refs).intersection(*means)
+        return guards.run_overdispersion([[found[i] for i in self.refs if i in everywhere] for found in means])
 
 
 _LAST: list[tuple[tuple[CaseRef, ...], Baseline, Pool]] = []
@@ -131,6 +131,12 @@ def scores_of(results: Sequence[Result], wanted: Mapping[str, object] | set[str]
     scores: dict[str, list[float]] = {}
     epochs: dict[str, list[int]] = {}
     copied = _copies(results)
+    if not copied:
+        rows = [result for result in results if type(result) is Scored and result.case_id in wanted]
+        scores = {row.case_id: [row.score] for row in rows}
+        if len(scores) == len(rows):  # every case once, as most runs are
+            return Kept(scores, {row.case_id: [row.epoch] for row in rows}, frozenset())
+        scores = {}
     copies: dict[str, tuple[int, float]] = {}
     for result in results:
         if type(result) is not Scored:

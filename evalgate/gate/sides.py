@@ -117,7 +117,9 @@ class Sides:
 
     def differences(self, ids: Sequence[str]) -> list[float]:
         """After minus before of each unit of these pairs, weighted so that their mean is the mean over cases."""
-        units = self.units(ids) if self.clusters else [(case_id,) for case_id in ids]
+        if not self.clusters:
+            return [self.means_after[i] - self.means_before[i] for i in ids]
+        units = self.units(ids)
         share = len(units) / max(1, len(ids))
         return [share * math.fsum(self.means_after[i] - self.means_before[i] for i in unit) for unit in units]
 
@@ -187,7 +189,7 @@ class Sides:
             removed=self.removed,
             missing=self.missing,
             unscored=tuple(sorted({result.case_id for result in results if not isinstance(result, Scored)})),
-            flaky=tuple(i for i in after if self._wavers(after[i]) or self._wavers(before.get(i, ()))),
+            flaky=tuple([i for i in after if self._wavers(after[i]) or self._wavers(before.get(i, ()))]),
             changed=tuple(sorted(self.pool.changed)),
         )
 
@@ -199,7 +201,7 @@ class Sides:
 
     def _wavers(self, scores: Sequence[float]) -> bool:
         """Whether a case passed and failed within one side."""
-        return bool(scores) and min(scores) < self.pass_mark <= max(scores)
+        return len(scores) > 1 and min(scores) < self.pass_mark <= max(scores)
 
     @cached_property
     def means_after(self) -> Mapping[str, float]:
@@ -334,22 +336,18 @@ def _repeats_of_rows(candidate: Run, refs: Mapping[str, CaseRef], have: Mapping[
 
 def summaries(sides: Sides, rules: Rules) -> dict[str, CategorySummary]:
     """Counts by category, `"*"` and vanished ones included. `before` is over the cases that both sides have."""
-    count: dict[str, int] = {}
-    for result in sides.candidate.results:
-        count[result.case_id] = count.get(result.case_id, 0) + 1
-    passed = {i: sum(score >= rules.pass_mark for score in scores) for i, scores in sides.after.items()}
+    results, mark = sides.candidate.results, rules.pass_mark
+    count = Counter([result.case_id for result in results])
+    unscored = Counter([result.case_id for result in results if not isinstance(result, Scored)])
+    passed = {i: sum([score >= mark for score in scores]) for i, scores in sides.after.items()}
     rows = {}
-    unscored: dict[str, int] = {}
-    for result in sides.candidate.results:
-        if not isinstance(result, Scored):
-            unscored[result.case_id] = unscored.get(result.case_id, 0) + 1
     for category in (*sides.categories, EVERY_CASE):
         members = sides.members(category)
         scored = [case_id for case_id in members if case_id in sides.after]
         rows[category] = CategorySummary(
-            n=sum(count.get(case_id, 0) for case_id in members),
-            passed=sum(passed[case_id] for case_id in scored),
-            unscored=sum(unscored.get(case_id, 0) for case_id in members),
+            n=sum([count[case_id] for case_id in members]),
+            passed=sum([passed[case_id] for case_id in scored]),
+            unscored=sum([unscored[case_id] for case_id in members]) if unscored else 0,
             score=_mean_over(sides.means_after, scored),
             before=_mean_over(sides.means_before, [i for i in scored if i in sides.before]),
         )

@@ -19,7 +19,9 @@ def within_case_variance(history: Sequence[Sequence[float]]) -> float | None:
     """
     variances = []
     for scores in history:
-        if len(scores) > 1:
+        if len(scores) > 1 and min(scores) == max(scores):
+            variances.append(0.0)
+        elif len(scores) > 1:
             mean = math.fsum(scores) / len(scores)
             variances.append(math.fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1))
     return math.fsum(variances) / len(variances) if variances else None

@@ -41,10 +41,10 @@ def z_of_log_tail(log_p: float) -> float:
         return -z_of_log_tail(math.log(-math.expm1(log_p)))
     z = math.sqrt(-2 * log_p) if log_p < -2 else 0.5
     for _ in range(60):
-        error = log_sf(z) - log_p
+        tail = log_sf(z)
         # d/dz log_sf = -density / tail
-        slope = -math.exp(-0.5 * z * z - _LOG_SQRT_2PI - log_sf(z))
-        step = error / slope
+        slope = -math.exp(-0.5 * z * z - _LOG_SQRT_2PI - tail)
+        step = (tail - log_p) / slope
         z -= step
         if abs(step) < 1e-13 * max(1.0, abs(z)):
             break

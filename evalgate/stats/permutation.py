@@ -150,7 +150,7 @@ class Samples:
         kind = self.kind
         return _upward(kind) if kind.step else 0.0
 
-    @property
+    @cached_property
     def all_failed_log(self) -> float:
         """log P under the null that the candidate holds the lowest of the pool, had all its samples scored 0."""
         size = len(self.after)
