@@ -37,8 +37,8 @@ def proof_of_floor(sides: Sides, category: str, floor: float) -> float | None:
     if floor >= 1:  # nothing but perfection says so, and it does
         return 0.0 if average >= 1 else 1.0
     repeats = floors.even_repeats([len(scores) for scores in after])
-    variance = floors.within_case_variance(before)
-    if variance is not None and 2 * sum(len(scores) > 1 for scores in before) >= len(before):
+    variance = floors.known_variance(before)
+    if variance is not None:
         # 1 - score has the floor's mirror image as its ceiling.
         return floors.history_floor_p(1 - average, 1 - floor, cases=len(after), repeats=repeats, variance=variance)
     trials = math.floor(len(after) * repeats + 1e-9)

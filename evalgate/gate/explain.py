@@ -504,10 +504,9 @@ def _floor(subject: _Subject, sides: Sides, p: float) -> Lines:
 
 def _noise(sides: Sides, scored: Sequence[str], least: float) -> str:
     """What a floor's test takes for the noise: the same choice as the test's own."""
-    before = [sides.before.get(i, ()) for i in scored]
-    variance = floors.within_case_variance(before)
+    variance = floors.known_variance([sides.before.get(i, ()) for i in scored])
     answers = sum(len(sides.after[i]) for i in scored)
-    if variance is not None and 2 * sum(len(scores) > 1 for scores in before) >= len(before):
+    if variance is not None:
         return (
             f"Noise: answers of one case had a variance of {variance:.3g} in earlier runs (a fair coin has 0.25), "
             f"pulled a little towards the floor's own {least * (1 - least):.3g}; {count(answers, 'answer')} now."

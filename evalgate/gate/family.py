@@ -376,8 +376,7 @@ def floor_test(
     after: Sequence[Sequence[float]], before: Sequence[Sequence[float]], floor: float, category: str
 ) -> Test:
     """The test that the truth is below the floor, with the noise that history shows, or a binomial's without any."""
-    variance = floors.within_case_variance(before)
-    repeated = sum(len(scores) > 1 for scores in before)
+    variance = floors.known_variance(before)
     repeats = floors.even_repeats([len(scores) for scores in after])
     average = mean([mean(scores) for scores in after])
     attainable: Callable[[float], float]
@@ -385,7 +384,7 @@ def floor_test(
     if floor >= 1:
         p, best = (1.0 if average >= 1 else 0.0), partial(float, 0.0)
         attainable = _nothing
-    elif variance is not None and 2 * repeated >= len(before):
+    elif variance is not None:
         p = floors.history_floor_p(average, floor, cases=len(after), repeats=repeats, variance=variance)
         best = partial(floors.history_floor_p, 0.0, floor, cases=len(after), repeats=repeats, variance=variance)
         attainable = itself

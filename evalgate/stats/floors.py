@@ -27,6 +27,12 @@ def within_case_variance(history: Sequence[Sequence[float]]) -> float | None:
     return math.fsum(variances) / len(variances) if variances else None
 
 
+def known_variance(history: Sequence[Sequence[float]]) -> float | None:
+    """`within_case_variance` where at least half of the cases have two samples; None: too few to speak for all."""
+    repeated = sum([len(scores) > 1 for scores in history])
+    return within_case_variance(history) if 2 * repeated >= len(history) else None
+
+
 def even_repeats(counts: Sequence[int]) -> float:
     """The number of samples a case, the same for all, that would leave the mean over cases as noisy as these do.
 
