@@ -18,9 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from evalgate.codec import result_from_json, result_to_json
 from evalgate.errors import Fault, InputError, StoreError
 from evalgate.records import Json, Result
-from evalgate.runner.codec import result_from_json, result_to_json
 from evalgate.runner.meter import Meter
 
 if sys.platform != "win32":

@@ -7,8 +7,8 @@ from builders import make_scored
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalgate.codec import result_from_json, result_to_json
 from evalgate.records import Failed, Output, Score, Scored, Stage, ToolCall
-from evalgate.runner.codec import result_from_json, result_to_json
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=()), max_size=20)  # lone surrogates too: models send them
