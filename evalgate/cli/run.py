@@ -79,10 +79,10 @@ def run(
 def _next_step(done: Done, options: RunOptions) -> str | None:
     """What to do now where the run itself knows better than the verdict; None: what the verdict asks for."""
     verdict, run = done.verdict, done.judged.run
-    again = options.again("--resume", run.id)
-    if run.id and done.store is None:
+    again = options.again("--resume", done.unfinished) if done.unfinished else ""
+    if again and done.store is None:
         return f"Mend the history, then record what was run without repeating a call: {again}"
-    if run.stopped is not None and run.stopped.startswith(("budget", "deadline")):
+    if again and str(run.stopped).startswith(("budget", "deadline")):
         return f"Raise it, then go on without repeating a call: {again}"
     if verdict.verdict is VerdictName.NOT_COMPARABLE:
         return "If the change is meant, begin a new baseline: record a run of it with `evalgate run --no-gate`."
@@ -100,16 +100,7 @@ def _progress() -> Progress:
 
 def _reproduce(options: RunOptions, done: Done) -> list[str]:
     """The commands that do it again, and that decide it again from the history."""
-    words: list[str] = []
-    for name in options.selection.categories:
-        words += ["--category", name]
-    for name in options.selection.tags:
-        words += ["--tag", name]
-    if options.selection.limit is not None:
-        words += ["--limit", str(options.selection.limit)]
-    if options.epochs is not None:
-        words += ["--epochs", str(options.epochs)]
-    commands = [options.again(*words)]
+    commands = [options.again()]
     if done.store:
         commands.append(options.decide_again(done.judged.run.id, done.verdict.baseline.ids))
     return commands

@@ -31,9 +31,14 @@ class Selection:
     tags: tuple[str, ...] = ()
     limit: int | None = None
 
+    def words(self) -> list[str]:
+        """The options that ask for it."""
+        parts = [word for name in self.categories for word in ("--category", name)]
+        parts += [word for name in self.tags for word in ("--tag", name)]
+        return parts + (["--limit", str(self.limit)] if self.limit is not None else [])
+
     def __str__(self) -> str:
-        parts = [f"--category {name}" for name in self.categories] + [f"--tag {name}" for name in self.tags]
-        return " ".join(parts + ([f"--limit {self.limit}"] if self.limit is not None else []))
+        return " ".join(self.words())
 
 
 @dataclass(frozen=True, kw_only=True)

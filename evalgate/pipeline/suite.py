@@ -50,7 +50,7 @@ class RunOptions:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
     def again(self, *more: str) -> str:
-        """`evalgate run` on the same configuration and store, for a shell; never with a store's password."""
+        """The same `evalgate run` for a shell, with whatever was asked of it; never with a store's password."""
         words = ["evalgate", "run"]
         if self.config != DEFAULT_CONFIG:
             words += ["--config", str(self.config)]
@@ -58,6 +58,11 @@ class RunOptions:
             words += ["--store", self.store]
         if self.baseline:
             words += ["--baseline", ",".join(self.baseline)]
+        words += self.selection.words()
+        if self.epochs is not None:
+            words += ["--epochs", str(self.epochs)]
+        if not self.gated:
+            words.append("--no-gate")
         return shlex.join([*words, *more])
 
     def decide_again(self, run_id: str, baseline: Sequence[str]) -> str:
@@ -84,6 +89,8 @@ class Done:
     """How each finding came about, where that was asked for."""
     note: str | None = None
     """What whoever asked may not have meant."""
+    unfinished: str | None = None
+    """What `--resume` goes on with: the id that the run began with, whatever it is kept as."""
 
     @property
     def verdict(self) -> Verdict:
@@ -180,7 +187,7 @@ def _run_and_judge(
             f"interrupted after {finished:,} results of {len(suite.selected):,} cases; they are kept. "
             f"Go on with: {options.again('--resume', done.run.id)}"
         )
-    run = done.run
+    run, unfinished = done.run, done.run.id
     try:
         if history.has_run(run.id):
             # A run that stopped early was recorded as it was, and stays so: what has become of it is another run.
@@ -200,10 +207,12 @@ def _run_and_judge(
         nothing = Missing(reason="the history could not be used")
         verdict = gate.decide(done.run, nothing, rules, now=now)
         why = f"{str(error).rstrip('.')}. The results are kept in the journal"
-        return Done(judged=unrecorded(Judged(verdict=verdict, run=done.run, baseline_runs=()), why), store=None)
-    if run.stopped is None:
-        for journal in done.journals:
-            journal.unlink(missing_ok=True)
+        judged = unrecorded(Judged(verdict=verdict, run=done.run, baseline_runs=()), why)
+        return Done(judged=judged, store=None, unfinished=unfinished)
+    if run.stopped is not None:
+        return Done(judged=judged, store=history.place, unfinished=unfinished)
+    for journal in done.journals:
+        journal.unlink(missing_ok=True)
     return Done(judged=judged, store=history.place)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -201,6 +203,23 @@ def test_a_spent_budget_ends_in_an_error_that_can_be_resumed(project: Project) -
     again = project.evalgate("run", "--resume", stopped, "--format", "json").json
     assert (again["verdict"], again["usage"]["calls"]) == ("no_baseline", 40)
     assert again["run"]["id"] != stopped
+
+
+def test_the_advice_how_to_go_on_works_as_it_is_printed(project: Project) -> None:
+    """With the part of the eval set and the repeats that were asked for, and after a second stop too."""
+    build(project, categories=GOOD)
+    config = project.folder / "evalgate.yaml"
+    text = config.read_text()
+    command = ["evalgate", "run", "--category", "facts", "--limit", "15", "--epochs", "2"]
+    for budget in ("0.01", "0.02"):
+        config.write_text(text.replace("max_retries: 0", f"max_retries: 0, budget_usd: {budget}"))
+        said = project.evalgate(*command[1:])
+        assert said.code == 3
+        (advice,) = re.findall("without repeating a call: (evalgate run .*)", " ".join(said.out.split("\n")))
+        command = shlex.split(advice)[:10]
+    config.write_text(text)
+    done = project.evalgate(*command[1:], "--format", "json")
+    assert (done.code, done.json["usage"]["calls"]) == (0, 30)
 
 
 def test_a_dry_run_calls_nothing(project: Project) -> None:
