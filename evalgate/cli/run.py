@@ -32,6 +32,11 @@ def run(
     config: ConfigOption = None,
     category: Annotated[list[str] | None, typer.Option(help="Only cases of this category. Repeatable.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only cases with this tag. Repeatable.")] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Only N of the selected cases, each category in proportion: a partial run."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="Which sample of that size. Default: 0.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N of the selected cases.")] = None,
     epochs: Annotated[int | None, typer.Option(help="How often each case is run.")] = None,
     resume: Annotated[
@@ -47,13 +52,14 @@ def run(
     write: WriteOption = None,
 ) -> int:
     """Run the suite, record it, decide: exit 0 passed, 1 failed, 3 could not be evaluated."""
-    from evalgate.pipeline.load import DEFAULT_CONFIG, Selection
+    from evalgate.pipeline.load import DEFAULT_CONFIG
+    from evalgate.pipeline.selection import selected
     from evalgate.pipeline.suite import RunOptions, run_suite
 
     options = RunOptions(
         config=config or DEFAULT_CONFIG,
         store=store,
-        selection=Selection(categories=tuple(category or ()), tags=tuple(tag or ()), limit=limit),
+        selection=selected(categories=category or (), tags=tag or (), sample=sample, seed=seed, limit=limit),
         epochs=epochs,
         resume="" if resume == NEWEST else resume,
         gated=gate,

@@ -13,12 +13,13 @@ from evalgate.cli import console
 from evalgate.cli.options import ConfigOption
 
 if TYPE_CHECKING:
-    from evalgate.pipeline.load import Selection
+    from evalgate.pipeline.selection import Selection
 
 
 def validate(config: ConfigOption = None) -> int:
     """Check configuration and eval sets and estimate calls and cost. Calls no model."""
-    from evalgate.pipeline.load import DEFAULT_CONFIG, Selection
+    from evalgate.pipeline.load import DEFAULT_CONFIG
+    from evalgate.pipeline.selection import Selection
 
     return estimate(config or DEFAULT_CONFIG, Selection(), None)
 

@@ -28,7 +28,8 @@ from evalgate.github.verdict_file import VerdictFile, read_text, read_verdict
 PREFIX = "EVALGATE_INPUT_"
 TEXTS = ("config", "baseline", "store")
 LISTS = ("category", "tag")
-NUMBERS = ("limit", "epochs")
+NUMBERS = {"sample": 1, "seed": 0, "limit": 1, "epochs": 1}
+"""Each with the least that it may be."""
 SWITCHES = ("summary", "comment")
 OTHERS = ("write-dir", "comment-login", "github-token")
 _NOT_FOR_THE_RUN = re.compile(r"EVALGATE_INPUT_.*|GITHUB_(OUTPUT|ENV|PATH|STATE|STEP_SUMMARY)")
@@ -76,10 +77,10 @@ def read_inputs(environ: Mapping[str, str]) -> Inputs:
         for value in re.split(r"[\n,]", given.get(name, "")):
             if value.strip():
                 options += [f"--{name}", value.strip()]
-    for name in NUMBERS:
+    for name, least in NUMBERS.items():
         value = given.get(name, "")
-        if value and not re.fullmatch(r"[1-9][0-9]{0,8}", value):
-            faults.append(Fault(where=f"input {name}", what=f"{value[:80]!r} is not a whole number from 1"))
+        if value and (not re.fullmatch(r"0|[1-9][0-9]{0,8}", value) or int(value) < least):
+            faults.append(Fault(where=f"input {name}", what=f"{value[:80]!r} is not a whole number from {least}"))
         elif value:
             options += [f"--{name}", value]
     for name in SWITCHES:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -16,29 +15,12 @@ from evalgate import config as configuration
 from evalgate import endpoints, gate, scorers
 from evalgate.config import Config, Renderer
 from evalgate.errors import CallError, CallFault, Fault, InputError
+from evalgate.pipeline.selection import Selection, select
 from evalgate.records import Case, EvalSet, Json, Output, ScorerSpec, Version
 from evalgate.scorers.build import Scorer, build, check
 from evalgate.scorers.own import offered
 
 DEFAULT_CONFIG = Path("evalgate.yaml")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which part of an eval set is asked for."""
-
-    categories: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    limit: int | None = None
-
-    def words(self) -> list[str]:
-        """The options that ask for it."""
-        parts = [word for name in self.categories for word in ("--category", name)]
-        parts += [word for name in self.tags for word in ("--tag", name)]
-        return parts + (["--limit", str(self.limit)] if self.limit is not None else [])
-
-    def __str__(self) -> str:
-        return " ".join(self.words())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,38 +150,6 @@ class _Nobody:
 
     async def ask(self, messages: list[dict[str, Json]], response_format: Mapping[str, Json] | None) -> Output:
         raise CallError(CallFault.CODE, "cases are being checked: no judge is asked")
-
-
-def select(evalset: EvalSet, selection: Selection) -> tuple[Case, ...]:
-    """The cases asked for. Raises InputError for a name that no case has and where nothing is left."""
-    faults = []
-    for flag, wanted, there in (
-        ("--category", selection.categories, _names(case.categories for case in evalset.cases)),
-        ("--tag", selection.tags, _names(case.tags for case in evalset.cases)),
-    ):
-        for name in wanted:
-            if name not in there:
-                near = difflib.get_close_matches(name, there, n=1)
-                known = f"There are: {', '.join(there)}." if there else "No case has any."
-                hint = f"Did you mean {near[0]!r}?" if near else known
-                faults.append(Fault(where=flag, what=f"no case has {name!r}", hint=hint))
-    if selection.limit is not None and selection.limit < 1:
-        faults.append(Fault(where="--limit", what=f"{selection.limit} leaves no case"))
-    if faults:
-        raise InputError(faults)
-    chosen = tuple(
-        case
-        for case in evalset.cases
-        if (not selection.categories or set(selection.categories) & set(case.categories))
-        and (not selection.tags or set(selection.tags) & set(case.tags))
-    )[: selection.limit]
-    if not chosen:
-        raise InputError(Fault(where=str(selection), what="matches no case"))
-    return chosen
-
-
-def _names(groups: Iterable[Iterable[str]]) -> list[str]:
-    return sorted({name for group in groups for name in group})
 
 
 def with_epochs(suite: Suite, epochs: int | None) -> Suite:

@@ -16,7 +16,8 @@ from evalgate import gate
 from evalgate.errors import EvalgateError, StoreError
 from evalgate.gate import OFF, Rules, When
 from evalgate.pipeline.judge import Judged, Place, compared_with, judge, unrecorded
-from evalgate.pipeline.load import DEFAULT_CONFIG, Selection, Suite, load_config, load_suite, with_epochs
+from evalgate.pipeline.load import DEFAULT_CONFIG, Suite, load_config, load_suite, with_epochs
+from evalgate.pipeline.selection import Selection
 from evalgate.pipeline.sensitivity import seen_from, with_detectable
 from evalgate.records import Exceptions, Missing, Run, Verdict, VerdictName
 

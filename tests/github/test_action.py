@@ -210,6 +210,8 @@ def test_the_run_is_not_handed_the_token_nor_the_runners_files(tmp_path: Path) -
     ("inputs", "message"),
     [
         ({"limit": "0"}, "input limit: '0' is not a whole number"),
+        ({"sample": "0"}, "input sample: '0' is not a whole number from 1"),
+        ({"seed": "-1"}, "input seed: '-1' is not a whole number from 0"),
         ({"epochs": "two"}, "input epochs: 'two' is not a whole number"),
         ({"comment": "yes"}, "input comment: 'yes' is neither true nor false"),
         ({"summary": ""}, "input summary: '' is neither true nor false"),
