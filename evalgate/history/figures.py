@@ -6,11 +6,14 @@ Pure: a run in, numbers out. Knows no database.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
-from evalgate.records import EVERY_CASE, Output, Result, Run, Scored
+from evalgate.records import EVERY_CASE, Result, Run, Scored
 from evalgate.stats.interval import percentile
 
 
@@ -25,56 +28,82 @@ class Figure:
     """How many values it is made of."""
 
 
-def figures(run: Run) -> Iterator[Figure]:
-    """Every figure of every category and of `"*"`. What is unknown has no figure: never a 0."""
-    categories = {case.id: case.categories for case in run.cases}
-    by_category: dict[str, list[Result]] = defaultdict(list)
-    for result in run.results:
-        by_category[EVERY_CASE].append(result)
-        for category in categories.get(result.case_id, ()):
-            if category != EVERY_CASE:
-                by_category[category].append(result)
-    for category in sorted(by_category):
-        for metric, value, n in _metrics(by_category[category]):
-            yield Figure(category=category, metric=metric, value=value, n=n)
+class Tally:
+    """What a run comes to, counted in one pass over its cases and results. What is unknown has no figure: never a 0."""
+
+    def __init__(self, run: Run) -> None:
+        self._by_category: dict[str, _Sums] = defaultdict(_Sums)
+        every = self._by_category[EVERY_CASE] = _Sums()
+        for categories, results in _by_case(run):
+            every.add(results)
+            for category in categories:
+                if category != EVERY_CASE:
+                    self._by_category[category].add(results)
+        self.results = every.results
+        """How many results the run has."""
+        self.unscored = every.unscored
+        """How many of them have no score."""
+        self.score = _mean(every.scores) if every.scores else None
+        """Mean over the cases with a score, per case first; None where no case has one."""
+
+    def figures(self) -> Iterator[Figure]:
+        """Every figure of every category and of `"*"`."""
+        for category in sorted(self._by_category) if self.results else ():
+            for metric, value, n in self._by_category[category].metrics():
+                yield Figure(category=category, metric=metric, value=value, n=n)
 
 
-def mean_score(results: Iterable[Result]) -> tuple[float, int] | None:
-    """Mean over the cases with a score, per case first, and how many those are; None where no case has one."""
-    by_case: dict[str, list[float]] = defaultdict(list)
-    for result in results:
-        if isinstance(result, Scored):
-            by_case[result.case_id].append(result.score)
-    if not by_case:
-        return None
-    return _mean([_mean(epochs) for epochs in by_case.values()]), len(by_case)
+class _Sums:
+    """The numbers of one category. An answer from the cache took no time and cost nothing: it says nothing about the
+    endpoint's speed or price."""
+
+    def __init__(self) -> None:
+        self.results = 0
+        self.unscored = 0
+        self.scores = array("d")
+        """One a case: the mean of its epochs."""
+        self._latencies, self._costs, self._tokens = array("d"), array("d"), array("d")
+
+    def add(self, results: Sequence[Result]) -> None:
+        """All results of one case."""
+        self.results += len(results)
+        epochs = [result.score for result in results if isinstance(result, Scored)]
+        self.unscored += len(results) - len(epochs)
+        if epochs:
+            self.scores.append(_mean(epochs))
+        for result in results:
+            output = result.output
+            if output is None or output.cached:
+                continue
+            if output.latency_s is not None:
+                self._latencies.append(output.latency_s)
+            if output.cost_usd is not None:
+                self._costs.append(output.cost_usd)
+            if output.tokens_in is not None and output.tokens_out is not None:
+                self._tokens.append(output.tokens_in + output.tokens_out)
+
+    def metrics(self) -> Iterator[tuple[str, float, int]]:
+        if self.scores:
+            yield "score", _mean(self.scores), len(self.scores)
+        yield "error_rate", self.unscored / self.results, self.results
+        for metric, percent in (("latency_p50_s", 50.0), ("latency_p95_s", 95.0)):
+            value = percentile(self._latencies, percent)
+            if value is not None:
+                yield metric, value, len(self._latencies)
+        if self._costs:
+            yield "cost_per_call_usd", _mean(self._costs), len(self._costs)
+        if self._tokens:
+            yield "tokens_per_call", _mean(self._tokens), len(self._tokens)
 
 
-def _metrics(results: Sequence[Result]) -> Iterator[tuple[str, float, int]]:
-    score = mean_score(results)
-    if score is not None:
-        yield "score", *score
-    unscored = sum(not isinstance(result, Scored) for result in results)
-    yield "error_rate", unscored / len(results), len(results)
-    # An answer from the cache took no time and cost nothing: it says nothing about the endpoint's speed or price.
-    calls = [result.output for result in results if result.output is not None and not result.output.cached]
-    latencies = [output.latency_s for output in calls if output.latency_s is not None]
-    for metric, percent in (("latency_p50_s", 50.0), ("latency_p95_s", 95.0)):
-        value = percentile(latencies, percent)
-        if value is not None:
-            yield metric, value, len(latencies)
-    costs = [output.cost_usd for output in calls if output.cost_usd is not None]
-    if costs:
-        yield "cost_per_call_usd", _mean(costs), len(costs)
-    tokens = [number for number in map(_tokens, calls) if number is not None]
-    if tokens:
-        yield "tokens_per_call", _mean(tokens), len(tokens)
-
-
-def _tokens(output: Output) -> int | None:
-    if output.tokens_in is None or output.tokens_out is None:
-        return None
-    return output.tokens_in + output.tokens_out
+def _by_case(run: Run) -> Iterator[tuple[Sequence[str], list[Result]]]:
+    """The results of each case that has any, with its categories. Both of the run's lists are sorted by case."""
+    cases = iter(run.cases)
+    case = next(cases, None)
+    for case_id, results in groupby(run.results, key=attrgetter("case_id")):
+        while case is not None and case.id < case_id:
+            case = next(cases, None)
+        yield case.categories if case is not None and case.id == case_id else (), list(results)
 
 
 def _mean(values: Sequence[float]) -> float:

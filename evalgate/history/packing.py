@@ -5,13 +5,13 @@ Pure: no connection here. Names of columns are those of `shape`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import groupby
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
-from evalgate.history.figures import Figure, figures, mean_score
+from evalgate.history.figures import Figure, Tally
 from evalgate.history.shape import to_json
 from evalgate.records import (
     EVERY_CASE,
@@ -32,7 +32,11 @@ from evalgate.records import (
     Version,
 )
 
-Row = dict[str, Any]
+Row: TypeAlias = Sequence[Any]
+"""In the order of the table's columns."""
+
+Fields: TypeAlias = dict[str, Any]
+"""By the column's name."""
 
 AFTER, BEFORE = "after", "before"
 """`results.phase` of a confirmation's two sides; the run's own results have none."""
@@ -41,62 +45,78 @@ DETECTABLE = "detectable_drop"
 """`summaries.metric` of the drop that would be seen four times out of five."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """The cases of a run as rows, named by their content."""
-
-    key: str
-    cases: tuple[Row, ...]
-    texts: tuple[Row, ...]
-    """Inputs, expectations and other columns, each content once, sorted by key."""
-
-
 def content_key(value: Json) -> str:
     """128 bits of BLAKE2b of the value's JSON, in hex: equal contents, written the same way, share a row."""
-    return blake2b(to_json(value).encode(), digest_size=16).hexdigest()
+    return _digest(value).hex()
+
+
+def _digest(value: Json) -> bytes:
+    return blake2b(to_json(value).encode(), digest_size=_DIGEST).digest()
+
+
+_DIGEST = 16
 
 
 # ---- writing ----------------------------------------------------------------------------------------------
 
 
-def plan_of(run: Run) -> Plan:
-    """The run's cases as rows."""
-    texts: dict[str, Row] = {}
-    rows: list[Row] = []
-    for position, case in enumerate(run.cases):
-        key = content_key([case.input, case.expected, case.metadata])
-        texts[key] = {"key": key, "input": case.input, "expected": case.expected, "metadata": dict(case.metadata)}
-        rows.append(
-            {
-                "position": position,
-                "case_id": case.id,
-                "categories": list(case.categories),
-                "content": case.content,
-                "scorers": case.scorers,
-                "critical": case.critical,
-                "cluster": case.cluster,
-                "tags": list(case.tags),
-                "texts": key,
-                "source_file": case.source.file if case.source else None,
-                "source_line": case.source.line if case.source else None,
-            }
-        )
-    plan = content_key([list(row.values()) for row in rows])
-    return Plan(
-        key=plan,
-        cases=tuple({"plan": plan, **row} for row in rows),
-        texts=tuple(texts[key] for key in sorted(texts)),
-    )
+class Plan:
+    """The cases of a run as rows of `cases` and `case_texts`, named by their content.
+
+    Rows are made while they are asked for. What stays is a digest a case.
+    """
+
+    def __init__(self, cases: Sequence[CaseRef]) -> None:
+        self._cases = cases
+        self._texts = b"".join(_digest(_texts(case)) for case in cases)
+        # As if all rows were one JSON list.
+        named = blake2b(b"[", digest_size=_DIGEST)
+        for position, row in enumerate(self._rows()):
+            named.update((("," if position else "") + to_json(row)).encode())
+        named.update(b"]")
+        self.key = named.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def cases(self) -> Iterator[Row]:
+        """A row a case, in their order."""
+        return ((self.key, *row) for row in self._rows())
+
+    def texts(self) -> Iterator[Row]:
+        """Inputs, expectations and other columns, each content once, sorted by key: two processes that write at once
+        meet them in the same order and never wait for each other in a circle."""
+        size = _DIGEST + 4
+        last = b""
+        for entry in sorted(self._text(n) + n.to_bytes(4, "big") for n in range(len(self))):
+            if entry[:_DIGEST] != last:
+                last = entry[:_DIGEST]
+                yield (last.hex(), *_texts(self._cases[int.from_bytes(entry[_DIGEST:size], "big")]))
+
+    def _text(self, position: int) -> bytes:
+        return self._texts[position * _DIGEST : (position + 1) * _DIGEST]
+
+    def _rows(self) -> Iterator[list[Json]]:
+        for position, case in enumerate(self._cases):
+            source = case.source
+            yield [
+                *(position, case.id, list(case.categories), case.content, case.scorers, case.critical, case.cluster),
+                *(list(case.tags), self._text(position).hex()),
+                *((source.file, source.line) if source else (None, None)),
+            ]
 
 
-def version_row(version: Version) -> Row:
+def _texts(case: CaseRef) -> list[Json]:
+    return [case.input, case.expected, case.metadata]
+
+
+def version_row(version: Version) -> Fields:
     """The version as a row, named by its content: two versions may share an id and differ in what is known of them."""
     return {"key": content_key([version.id, version.parts]), "id": version.id, "parts": version.parts}
 
 
-def run_row(run: Run, *, plan: str, version: str) -> Row:
+def run_row(run: Run, tally: Tally, *, plan: str, version: str) -> Fields:
     """The run's own row; `number` is the database's. Its counts and its score are of the run's own results."""
-    score = mean_score(run.results)
     return {
         "id": run.id,
         "suite": run.suite,
@@ -110,9 +130,9 @@ def run_row(run: Run, *, plan: str, version: str) -> Row:
         "stopped": run.stopped,
         "origin": run.origin,
         "plan": plan,
-        "n_results": len(run.results),
-        "n_unscored": sum(isinstance(result, Failed) for result in run.results),
-        "score": None if score is None else score[0],
+        "n_results": tally.results,
+        "n_unscored": tally.unscored,
+        "score": tally.score,
         "calls": run.usage.calls,
         "calls_saved": run.usage.calls_saved,
         "tokens_in": run.usage.tokens_in,
@@ -149,76 +169,42 @@ _NO_OUTPUT = Output()
 def result_row(result: Result, *, run: int, position: int, phase: str | None) -> Row:
     """One result with its output."""
     output = result.output or _NO_OUTPUT
-    scored = isinstance(result, Scored)
-    return {
-        "run": run,
-        "position": position,
-        "case_id": result.case_id,
-        "epoch": result.epoch,
-        "score": result.score if isinstance(result, Scored) else None,
-        "stage": None if scored else cast(Failed, result).stage.value,
-        "cause": None if scored else cast(Failed, result).cause,
-        "attempts": result.attempts,
-        "has_output": result.output is not None,
-        "latency_s": output.latency_s,
-        "tokens_in": output.tokens_in,
-        "tokens_out": output.tokens_out,
-        "cost_usd": output.cost_usd,
-        "cached": output.cached,
-        "model": output.model,
-        "system_fingerprint": output.system_fingerprint,
-        "response_id": output.response_id,
-        "finish_reason": output.finish_reason,
-        "text": output.text,
-        "data": output.data,
-        "tool_calls": [[call.name, call.arguments] for call in output.tool_calls] or None,
-        "contexts": None if output.contexts is None else list(output.contexts),
-        "phase": phase,
-    }
+    if isinstance(result, Scored):
+        judged: Row = (result.score, None, None)
+    else:
+        judged = (None, result.stage.value, result.cause)
+    return (
+        *(run, position, result.case_id, result.epoch, *judged, result.attempts, result.output is not None),
+        *(output.latency_s, output.tokens_in, output.tokens_out, output.cost_usd, output.cached),
+        *(output.model, output.system_fingerprint, output.response_id, output.finish_reason, output.text, output.data),
+        [[call.name, call.arguments] for call in output.tool_calls] or None,
+        None if output.contexts is None else list(output.contexts),
+        phase,
+    )
 
 
-def score_rows(result: Result, *, run: int, position: int) -> Iterable[Row]:
+def score_rows(result: Result, *, run: int, position: int) -> Iterator[Row]:
     """What each scorer said of one result."""
     for place, score in enumerate(result.scores if isinstance(result, Scored) else ()):
-        yield {
-            "run": run,
-            "result": position,
-            "position": place,
-            "scorer": score.scorer,
-            "value": score.value,
-            "weight": score.weight,
-            "version": score.version,
-            "reason": score.reason,
-        }
+        yield (run, position, place, score.scorer, score.value, score.weight, score.version, score.reason)
 
 
-def summary_rows(run: Run, detectable: Mapping[str, float], *, number: int) -> list[Row]:
+def summary_rows(run: Run, tally: Tally, detectable: Mapping[str, float], *, number: int) -> Iterator[Row]:
     """The run's figures, and by category the drop that would be seen, made of the category's cases."""
-    return [
-        {
-            "run": number,
-            "position": position,
-            "category": figure.category,
-            "metric": figure.metric,
-            "value": figure.value,
-            "n": figure.n,
-        }
-        for position, figure in enumerate([*figures(run), *_detectable(run, detectable)])
-    ]
+    for position, figure in enumerate((*tally.figures(), *_detectable(run, detectable))):
+        yield (number, position, figure.category, figure.metric, figure.value, figure.n)
 
 
 def _detectable(run: Run, drops: Mapping[str, float]) -> Iterator[Figure]:
+    sizes = Counter(name for case in run.cases for name in {EVERY_CASE, *case.categories}) if drops else {}
     for category, drop in sorted(drops.items()):
-        cases = sum(category == EVERY_CASE or category in case.categories for case in run.cases)
-        yield Figure(category=category, metric=DETECTABLE, value=drop, n=cases)
+        yield Figure(category=category, metric=DETECTABLE, value=drop, n=sizes[category])
 
 
-def request_rows(bodies: Mapping[str, Json], *, version: str, plan: str) -> list[Row]:
-    """What was sent for each case, in the order of their ids."""
-    return [
-        {"version": version, "plan": plan, "position": position, "case_id": case_id, "body": bodies[case_id]}
-        for position, case_id in enumerate(sorted(bodies))
-    ]
+def request_rows(bodies: Iterable[tuple[str, Json]], *, version: str, plan: str) -> Iterator[Row]:
+    """What was sent for each case, in the order in which it is given."""
+    for position, (case_id, body) in enumerate(bodies):
+        yield (version, plan, position, case_id, body)
 
 
 # ---- reading ----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Engine, Table, func, select
 from sqlalchemy.exc import IntegrityError
 
 from evalgate.errors import InputError, StoreError
-from evalgate.history import packing, shape
+from evalgate.history import bulk, packing, shape
 from evalgate.history.connection import Place, check_room, connect, explained, writing
+from evalgate.history.figures import Tally
 from evalgate.history.listing import BLESSED, Blessing, CaseMark, VerdictRow
 from evalgate.records import CaseRef, DriftEvent, Json, Run, RunRow, SummaryRow, Verdict
 
@@ -77,47 +78,38 @@ class History:
         self,
         run: Run,
         *,
-        requests: Mapping[str, Json] | None = None,
+        requests: Iterable[tuple[str, Json]] | None = None,
         detectable: Mapping[str, float] | None = None,
     ) -> None:
         """Keep a run with everything in it, in one transaction: all of it or nothing.
 
-        requests: by case id, what was sent to the endpoint, so that it can be sent again. Kept once for each version
-        and list of cases: where there are some already, these are not looked at.
+        requests: each case's id, sorted, with what was sent to the endpoint, so that it can be sent again. Kept once
+        for each version and list of cases: where there are some already, these are not looked at.
         detectable: by category, the drop that would be seen four times out of five with this run as baseline.
         Raises StoreError where a run of this id is there already: runs never change.
         """
-        rows = packing.plan_of(run)
+        plan, tally = packing.Plan(run.cases), Tally(run)
         version = packing.version_row(run.version)
         with explained(self._place), writing(self._engine) as connection:
             connection.execute(self._new(shape.versions), version)
-            self._share_plan(connection, rows)
-            row = packing.run_row(run, plan=rows.key, version=version["key"])
+            self._share_plan(connection, plan)
+            row = packing.run_row(run, tally, plan=plan.key, version=version["key"])
             try:
                 number = int(connection.execute(shape.runs.insert().returning(shape.runs.c.number), row).scalar_one())
             except IntegrityError as error:
                 raise StoreError(f"{self._place} has a run {run.id} already, and runs never change") from error
-            results = list(packing.every_result(run))
-            _insert(
-                connection,
-                shape.results,
-                [
-                    packing.result_row(result, run=number, position=place, phase=phase)
-                    for place, (result, phase) in enumerate(results)
-                ],
-            )
-            _insert(
-                connection,
-                shape.scores,
-                [
-                    score
-                    for place, (result, _) in enumerate(results)
-                    for score in packing.score_rows(result, run=number, position=place)
-                ],
-            )
-            _insert(connection, shape.summaries, packing.summary_rows(run, detectable or {}, number=number))
-            if requests:
-                self._keep_requests(connection, requests, version=version["key"], plan=rows.key)
+            self._write_results(connection, run, number)
+            figures = packing.summary_rows(run, tally, detectable or {}, number=number)
+            bulk.insert(connection, shape.summaries, figures)
+            if requests is not None:
+                self._keep_requests(connection, requests, version=version["key"], plan=plan.key)
+
+    def _write_results(self, connection: Connection, run: Run, number: int) -> None:
+        for some in bulk.chunks(enumerate(packing.every_result(run)), bulk.ROWS_AT_ONCE):
+            rows = [packing.result_row(r, run=number, position=place, phase=phase) for place, (r, phase) in some]
+            bulk.insert(connection, shape.results, rows)
+            scores = (row for place, (r, _) in some for row in packing.score_rows(r, run=number, position=place))
+            bulk.insert(connection, shape.scores, scores)
 
     def has_run(self, run_id: str) -> bool:
         """Whether a run of this very id is kept."""
@@ -161,33 +153,33 @@ class History:
     def write_drift(self, events: Sequence[DriftEvent]) -> None:
         """Add events of drift, all of them or none. Raises InputError where there is no run of an event's id."""
         with explained(self._place), writing(self._engine) as connection:
-            _insert(
-                connection,
-                shape.drifts,
-                [
-                    {
-                        "run": self._number(connection, event.run_id),
-                        **{name: getattr(event, name) for name in DriftEvent.__slots__ if name != "run_id"},
-                    }
-                    for event in events
-                ],
-            )
+            rows = [
+                {
+                    "run": self._number(connection, event.run_id),
+                    **{name: getattr(event, name) for name in DriftEvent.__slots__ if name != "run_id"},
+                }
+                for event in events
+            ]
+            if rows:
+                connection.execute(shape.drifts.insert(), rows)
 
-    def _keep_requests(self, connection: Connection, bodies: Mapping[str, Json], *, version: str, plan: str) -> None:
+    def _keep_requests(
+        self, connection: Connection, bodies: Iterable[tuple[str, Json]], *, version: str, plan: str
+    ) -> None:
         kept = shape.requests.c
         there = select(kept.position).where(kept.version == version, kept.plan == plan).limit(1)
         if connection.execute(there).first() is None:
             # Another process may write the same set just now: then its rows, equal to these, are left.
-            connection.execute(self._new(shape.requests), packing.request_rows(bodies, version=version, plan=plan))
+            rows = packing.request_rows(bodies, version=version, plan=plan)
+            bulk.insert(connection, shape.requests, rows, leaves_present=True)
 
     def _share_plan(self, connection: Connection, plan: packing.Plan) -> None:
-        row = {"key": plan.key, "n_cases": len(plan.cases)}
+        row = {"key": plan.key, "n_cases": len(plan)}
         # Where another process writes the same plan just now, this waits for it, and then finds it there.
         is_new = connection.execute(self._new(shape.plans).returning(shape.plans.c.key), row).first() is not None
         if is_new:
-            if plan.texts:
-                connection.execute(self._new(shape.case_texts), plan.texts)
-            _insert(connection, shape.cases, plan.cases)
+            bulk.insert(connection, shape.case_texts, plan.texts(), leaves_present=True)
+            bulk.insert(connection, shape.cases, plan.cases())
 
     def _new(self, table: Table) -> Any:
         """An INSERT that leaves what is there already."""
@@ -414,11 +406,6 @@ def _of_runs(table: Table, values: type, suite: str | None) -> Any:
         .order_by(table.c.number)
     )
     return query if suite is None else query.where(shape.runs.c.suite == suite)
-
-
-def _insert(connection: Connection, table: Table, rows: Sequence[packing.Row]) -> None:
-    if rows:
-        connection.execute(table.insert(), rows)
 
 
 def _one(connection: Connection, table: Table, condition: Any) -> Any:

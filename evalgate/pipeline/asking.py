@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,18 +23,19 @@ PARTS = ("model", "system", "tools", "response_format", "contexts", "params")
 NAME_ONE = "write a `baseline_endpoint` to have it called beside this change"
 
 
-def requests_of(suite: Suite) -> dict[str, Json] | None:
-    """The messages of each case as they are sent, to be kept with the run; None where they could not be sent again."""
-    if not isinstance(suite.config.endpoint, OpenAI):
-        return None
+def requests_of(suite: Suite) -> Iterator[tuple[str, Json]] | None:
+    """Each case's id, sorted, with the messages as they are sent, to be kept with the run; rendered while they are
+    asked for. None where they could not be sent again."""
+    return _rendered(suite) if isinstance(suite.config.endpoint, OpenAI) else None
+
+
+def _rendered(suite: Suite) -> Iterator[tuple[str, Json]]:
     render = suite.renderer()
-    found: dict[str, Json] = {}
-    for case in suite.selected:
+    for case in sorted(suite.selected, key=lambda case: case.id):
         try:
-            found[case.id] = [dict(message) for message in render(case, 1).messages]
+            yield case.id, [dict(message) for message in render(case, 1).messages]
         except InputError:
             continue  # its result is a `Failed` that says so
-    return found
 
 
 def asking_again(config: Config, baseline: Baseline, history: History) -> AskAgain:

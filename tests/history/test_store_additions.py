@@ -28,7 +28,7 @@ METRIC = "detectable_drop"
 def test_requests_are_read_as_they_were_sent(store_url: str) -> None:
     """Every body exactly, the order of its keys too: the same bytes can be sent again."""
     with History.open(store_url) as history:
-        history.write_run(make_run(facts=[1, 0]), requests=REQUESTS)
+        history.write_run(make_run(facts=[1, 0]), requests=REQUESTS.items())
         found = history.requests("run-1")
     assert found == REQUESTS
     assert list(found["facts-0"]) == ["z", "a"]
@@ -38,10 +38,12 @@ def test_runs_of_one_version_and_plan_share_their_requests(store_url: str) -> No
     """Kept once, not once a run; another version or other cases have their own."""
     with History.open(store_url) as history:
         first = make_run(facts=[1, 0])
-        history.write_run(first, requests=REQUESTS)
-        history.write_run(replace(first, id="same"), requests=REQUESTS)
+        history.write_run(first, requests=REQUESTS.items())
+        history.write_run(replace(first, id="same"), requests=REQUESTS.items())
         history.write_run(replace(first, id="unsaid"))
-        history.write_run(replace(first, id="newer", version=Version(id="v2")), requests={"facts-0": {"model": "n"}})
+        history.write_run(
+            replace(first, id="newer", version=Version(id="v2")), requests={"facts-0": {"model": "n"}}.items()
+        )
         history.write_run(replace(first, id="none", version=Version(id="v3")))
         history.write_run(make_run("other-cases", facts=[1, 0, 1]))
         found = {row.id: sorted(history.requests(row.id)) for row in history.list_runs()}
@@ -62,7 +64,7 @@ def test_a_run_that_is_refused_leaves_no_request(store_url: str) -> None:
     with History.open(store_url) as history:
         history.write_run(make_run(facts=[1]))
         with pytest.raises(StoreError, match="already"):
-            history.write_run(make_run(facts=[1]), requests=REQUESTS, detectable={"*": 0.1})
+            history.write_run(make_run(facts=[1]), requests=REQUESTS.items(), detectable={"*": 0.1})
         assert (history.requests("run-1"), history.detectable("run-1")) == ({}, {})
 
 

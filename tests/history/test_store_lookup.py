@@ -111,7 +111,7 @@ def test_the_database_itself_refuses_changes(store_url: str, table: str, stateme
     """The history is evidence: not even SQL by hand changes it by mistake."""
     column = shape.metadata.tables[table].c.keys()[0]
     with History.open(store_url) as history:
-        history.write_run(make_run(facts=[1]), requests={"facts-0": {}})
+        history.write_run(make_run(facts=[1]), requests={"facts-0": {}}.items())
         history.write_drift([make_drift()])
         history.write_verdict("run-1", verdict(), decided=NOON)
         history.write_blessing("run-1", reason="r", author="a", created=NOON)

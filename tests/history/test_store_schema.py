@@ -164,7 +164,7 @@ def test_what_the_first_schema_kept_is_read_as_it_was(store_url: str) -> None:
         assert [row.value for row in history.summaries(suite="suite")] == [0.5]
         assert (history.requests("old-run"), history.detectable("old-run"), history.drifts()) == ({}, {}, [])
         again = replace(expected, id="new-run", steps=(Step(epochs=2, categories=("facts",)),), against=("old-run",))
-        history.write_run(again, requests={"a": {"model": "m"}}, detectable={"*": 0.5})
+        history.write_run(again, requests={"a": {"model": "m"}}.items(), detectable={"*": 0.5})
         assert again == history.read_run("new-run")
 
 
@@ -244,7 +244,9 @@ def test_neither_alembic_nor_the_other_driver_is_imported(tmp_path: Path) -> Non
 def _open_and_write(url: str, number: int) -> None:
     with History.open(url) as history:
         for turn in range(3):
-            history.write_run(make_run(f"run-{number}-{turn}", facts=[1, 0]), requests={"facts-0": {"model": "m"}})
+            history.write_run(
+                make_run(f"run-{number}-{turn}", facts=[1, 0]), requests={"facts-0": {"model": "m"}}.items()
+            )
 
 
 @pytest.mark.parametrize("is_old", [False, True])
