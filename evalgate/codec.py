@@ -1,11 +1,11 @@
-"""Results as JSON and back, exactly. Knows no file.
+"""Results and cases as JSON and back, exactly. Knows no file.
 
 Fields at their default are left out: a journal of 100,000 results is mostly what was said, not names of fields.
 """
 
 from __future__ import annotations
 
-from evalgate.records import Failed, Json, Output, Result, Score, Scored, Stage, ToolCall
+from evalgate.records import CaseRef, Failed, Json, Output, Result, Score, Scored, Source, Stage, ToolCall
 
 _PLAIN = (
     "text",
@@ -20,6 +20,9 @@ _PLAIN = (
     "finish_reason",
 )
 """Fields of an output that are JSON already and None by default."""
+
+_OF_CASE = ("content", "scorers", "cluster", "input", "expected")
+"""Fields of a case that are JSON already and None by default."""
 
 
 def result_to_json(result: Result) -> dict[str, Json]:
@@ -64,6 +67,38 @@ def result_from_json(row: Json) -> Result:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a result: {error!r}") from error
+
+
+def case_to_json(case: CaseRef) -> dict[str, Json]:
+    """A case of a run as a mapping that `json.dumps` takes; `case_from_json` gives an equal case back."""
+    row: dict[str, Json] = {"id": case.id, "categories": list(case.categories)}
+    row |= {name: value for name in _OF_CASE if (value := getattr(case, name)) is not None}
+    if case.critical:
+        row["critical"] = True
+    if case.tags:
+        row["tags"] = list(case.tags)
+    if case.metadata:
+        row["metadata"] = dict(case.metadata)
+    if case.source is not None:
+        row["source"] = [case.source.file, case.source.line]
+    return row
+
+
+def case_from_json(row: Json) -> CaseRef:
+    """The case that a row describes. Raises ValueError if the row is none."""
+    try:
+        source = row.get("source")
+        return CaseRef(
+            id=row["id"],
+            categories=tuple(row["categories"]),
+            **{name: row[name] for name in _OF_CASE if name in row},
+            critical=row.get("critical", False),
+            tags=tuple(row.get("tags", ())),
+            metadata=row.get("metadata", {}),
+            source=None if source is None else Source(file=source[0], line=source[1]),
+        )
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"not a case: {error!r}") from error
 
 
 def _score_to_json(score: Score) -> dict[str, Json]:

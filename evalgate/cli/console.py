@@ -73,7 +73,10 @@ def render(report: Report, run: Run, format: str, stream: TextIO) -> str:
 def deliver(report: Report, run: Run, format: Format, output: Path | None, also: Sequence[Target]) -> None:
     """Prints the report or writes it to a file, and writes the other files that were asked for."""
     for item in also:
-        write(item.file, render(report, run, item.format, sys.stdout))
+        if item.format == "run":
+            write_run(item.file, run)
+        else:
+            write(item.file, render(report, run, item.format, sys.stdout))
     put(render(report, run, format.value, sys.stdout), output)
     if output is not None or format is not Format.TEXT:
         say(f"{report.verdict.verdict.value}: {report.verdict.reason}")
@@ -90,10 +93,22 @@ def deliver_page(
     check_places([output, *(item.file for item in also)])
     kinds: Mapping[str, PageFormat] = {"json": "json", "markdown": "markdown"}
     if any(item.format not in kinds for item in also):
-        raise InputError(Fault(where="--write", what="this command has no junit", hint="Write json or markdown."))
+        raise InputError(
+            Fault(where="--write", what="this command has neither junit nor run", hint="Write json or markdown.")
+        )
     for item in also:
         write(item.file, draw(kinds[item.format]))
     put(draw(format.value), output)
+
+
+def write_run(file: Path, run: Run) -> None:
+    """The run's own file. Says so where nothing was run. Raises StoreError."""
+    from evalgate.history import run_file
+
+    if run.id:
+        run_file.write(file, run)
+    else:
+        say(f"{file} was not written: nothing was run")
 
 
 def show(report: Report, run: Run) -> None:

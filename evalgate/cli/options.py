@@ -26,7 +26,7 @@ class Format(StrEnum):
 NEWEST = "newest"
 """What a bare `--resume` stands for."""
 
-WRITABLE = ("json", "junit", "markdown")
+WRITABLE = ("json", "junit", "markdown", "run")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="FILE", help="Configuration. Default: evalgate.yaml.")
@@ -40,7 +40,7 @@ OutputOption = Annotated[
 ]
 WriteOption = Annotated[
     list[str] | None,
-    typer.Option("--write", metavar="FORMAT=FILE", help="Write it there too: json, junit, markdown. Repeatable."),
+    typer.Option("--write", metavar="FORMAT=FILE", help="Write it there too: json, junit, markdown, run. Repeatable."),
 ]
 BaselineOption = Annotated[
     list[str] | None,

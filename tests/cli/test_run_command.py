@@ -11,6 +11,7 @@ import pytest
 from kit import Project, answers, build
 
 import evalgate
+from evalgate.history import run_file
 from evalgate.report.machine import verdict_schema
 
 GOOD = {"facts": 20, "numbers": 20}
@@ -62,6 +63,18 @@ def test_one_run_writes_every_format(project: Project) -> None:
     assert (project.folder / "v.md").read_text().startswith("> [!WARNING]")
     suites = ElementTree.parse(project.folder / "v.xml").getroot()
     assert {suite.get("name") for suite in suites} == {"evalgate gate", "facts", "numbers"}
+
+
+def test_the_run_itself_can_be_written_to_a_file_and_again_from_the_history(project: Project) -> None:
+    """`--write run=FILE`: the same bytes from `run` and from `gate`."""
+    build(project, categories={"facts": 4})
+    assert project.evalgate("run", "--write", "run=a.evalrun").code == 0
+    assert project.evalgate("gate", "latest", "--write", "run=b.evalrun").code == 0
+    assert project.evalgate("gate", "latest", "--explain", "--write", "run=c.evalrun").code == 0
+    first, *others = (project.folder / name for name in ("a.evalrun", "b.evalrun", "c.evalrun"))
+    assert [file.read_bytes() for file in others] == [first.read_bytes()] * 2
+    assert len(run_file.read(first).run.results) == 4
+    assert project.evalgate("history", "--write", "run=x").code == 2
 
 
 def test_the_report_goes_where_it_is_sent(project: Project) -> None:
