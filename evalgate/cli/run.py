@@ -72,6 +72,8 @@ def run(
     also = targets(write)
     check_places([output, *(item.file for item in also)])
     done = run_suite(options, progress=_progress())
+    if done.note is not None:
+        console.say(done.note)
     report = done.judged.report(
         reproduce=_reproduce(options, done),
         next_step=_next_step(done, options),

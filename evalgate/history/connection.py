@@ -149,7 +149,9 @@ def _tune_sqlite(connection: Any, _record: Any) -> None:
     # isolation_level None: the driver's own BEGIN comes late and never IMMEDIATE; `_begin_sqlite` says it instead.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    # FULL: a commit is on the disk when it returns. The journal of a run is deleted right after it, and NORMAL may lose
+    # the last commits to a power failure.
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _begin_sqlite(connection: Connection) -> None:

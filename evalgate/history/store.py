@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -35,6 +36,7 @@ class History:
         self._engine = engine
         self._place = place
         self._last_plan: dict[str, tuple[CaseRef, ...]] = {}
+        self._together: Connection | None = None
 
     @classmethod
     def open(cls, url: str, *, create: bool = True) -> History:
@@ -74,6 +76,25 @@ class History:
                 # Only a real insert meets a read-only file or role; closing the connection takes it back.
                 connection.execute(shape.plans.insert().values(key="writable?", n_cases=0))
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written inside is kept in one transaction: a run is never there without its verdict, whatever ends
+        the process in between."""
+        with self._writing() as connection:
+            self._together = connection
+            try:
+                yield
+            finally:
+                self._together = None
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        if self._together is not None:
+            yield self._together
+            return
+        with explained(self._place), writing(self._engine) as connection:
+            yield connection
+
     def write_run(
         self,
         run: Run,
@@ -90,7 +111,7 @@ class History:
         """
         plan, tally = packing.Plan(run.cases), Tally(run)
         version = packing.version_row(run.version)
-        with explained(self._place), writing(self._engine) as connection:
+        with self._writing() as connection:
             connection.execute(self._new(shape.versions), version)
             self._share_plan(connection, plan)
             row = packing.run_row(run, tally, plan=plan.key, version=version["key"])
@@ -121,7 +142,7 @@ class History:
 
         Raises InputError where there is no run of this id.
         """
-        with explained(self._place), writing(self._engine) as connection:
+        with self._writing() as connection:
             row = {
                 "run": self._number(connection, run_id),
                 "decided": decided,
@@ -145,14 +166,14 @@ class History:
             raise InputError(
                 f"{name!r} cannot name a blessing: give one line of text that is neither {BLESSED!r} nor {LATEST!r}"
             )
-        with explained(self._place), writing(self._engine) as connection:
+        with self._writing() as connection:
             number = self._number(connection, run_id)
             row = {"run": number, "created": created, "author": author, "reason": reason, "name": name}
             connection.execute(shape.blessings.insert(), row)
 
     def write_drift(self, events: Sequence[DriftEvent]) -> None:
         """Add events of drift, all of them or none. Raises InputError where there is no run of an event's id."""
-        with explained(self._place), writing(self._engine) as connection:
+        with self._writing() as connection:
             rows = [
                 {
                     "run": self._number(connection, event.run_id),

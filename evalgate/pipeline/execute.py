@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -14,13 +13,14 @@ from typing import TypeAlias
 from evalgate import config as configuration
 from evalgate import endpoints
 from evalgate.endpoints import Endpoint, Opening, Settings
-from evalgate.errors import Fault, InputError, StoreError
+from evalgate.errors import InputError
 from evalgate.pipeline.judging import JudgeDesk
 from evalgate.pipeline.load import Suite
 from evalgate.pipeline.session import AskAgain, Session, discreet
 from evalgate.pipeline.staged import Against, staged
-from evalgate.records import Case, CaseRef, Json, Result, Run, Scored, Version, fingerprint
-from evalgate.runner.journal import Header, Journal
+from evalgate.records import Case, CaseRef, Json, Result, Run, Scored, fingerprint
+from evalgate.runner.journal import Journal
+from evalgate.runner.journal_lines import Header
 from evalgate.runner.plan import Plan
 from evalgate.runner.progress import Progress
 from evalgate.scorers.build import Scorer, build
@@ -42,98 +42,38 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """A finished or interrupted run, and the journals that still hold it."""
+    """A finished or interrupted run."""
 
     run: Run
-    journals: tuple[Path, ...]
-    """The files that hold what was called, to be removed once the run is stored."""
     interrupted: bool
     against: Against | None = None
     """What the repeats were planned by, and the run is to be judged by; None: nothing was planned."""
 
 
-def new_run_id() -> str:
-    """12 hex digits that no other run has."""
-    return uuid.uuid4().hex[:12]
-
-
-def journal_folder(suite: Suite) -> Path:
-    """Where unfinished runs of a configuration are kept."""
-    return suite.config.base_dir / ".evalgate" / "journal"
-
-
-IGNORED = """\
-# Written by evalgate: the local history and the journals of runs are not for the repository.
-*
-!*.schema.json
-!.gitignore
-"""
-
-
-def keep_out_of_git(folder: Path) -> None:
-    """Makes `.evalgate` a folder whose contents git leaves alone: it holds inputs and outputs."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / ".gitignore").exists():
-            (folder / ".gitignore").write_text(IGNORED, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror}. Make it writable") from error
-
-
-def open_journal(suite: Suite, version: Version, created: datetime, resume: str | None) -> tuple[Journal, Header]:
-    """A new journal, or an unfinished run's: `resume` is its id, a prefix of it, or "" for the newest.
-
-    Raises InputError where there is none to resume or it belongs to another suite, version or eval set.
-    """
-    header = Header(
-        run_id=new_run_id(),
-        suite=suite.config.suite,
-        version=version.id,
-        evalset=fingerprint(sorted(case.content() for case in suite.selected)),
-        epochs=suite.config.run.epochs,
-        created=created,
-    )
-    folder = journal_folder(suite)
-    keep_out_of_git(folder.parent)
-    if resume is None:
-        return Journal.create(folder / f"{header.run_id}.jsonl", header), header
-    unfinished = Journal.find(folder, header.suite)
-    found = [item for item in unfinished if item.header.run_id.startswith(resume)]
-    if not found:
-        names = ", ".join(item.header.run_id for item in unfinished)
-        hint = f"Unfinished runs: {names}." if unfinished else "Start a new run without --resume."
-        what = f"no unfinished run {resume!r}" if resume else f"no unfinished run of suite {header.suite!r}"
-        raise InputError(Fault(where="--resume", what=f"{what} in {folder}", hint=hint))
-    journal, _ = Journal.resume(found[0].path, header)
-    return journal, found[0].header
-
-
 def execute(
     suite: Suite,
+    journal: Journal,
+    header: Header,
     *,
     origin: Origin,
     environ: Mapping[str, str],
     progress: Progress,
-    resume: str | None = None,
     compare: Compare | None = None,
 ) -> Execution:
-    """Makes every call of the suite, or as many as its limits and the user allow.
+    """Makes every call of the suite that the journal does not hold, or as many as its limits and the user allow.
 
     compare: asked once every planned case has its result; then what stays undecided is repeated (unless the suite
     fixes its epochs) and what would block is called anew. None: neither.
-    The journal keeps each result as it comes and stays until `Execution.journals` are removed by whoever stored the
-    run. Raises InputError for what only opening the endpoint can find, StoreError where the journal cannot be written.
+    The journal keeps each result as it comes, and stays until whoever stores the run removes it. Raises InputError for
+    what only opening the endpoint can find, StoreError where the journal cannot be written.
     """
-    version = suite.version()
-    journal, header = open_journal(suite, version, origin.created, resume)
     done: list[Execution] = []
 
     async def keep() -> None:
         # Not as the coroutine's result: asyncio describes that in full, all results of the run, for no one to read.
         done.append(await _execute(suite, origin, environ, progress, journal, header, compare))
 
-    with journal:
-        asyncio.run(keep())
+    asyncio.run(keep())
     return done[0]
 
 
@@ -170,8 +110,7 @@ async def _execute(
             judged_by, session.ask_again = compare(run)
             run = await staged(run, judged_by, session, escalates=not suite.has_fixed_epochs)
     run = replace(run, usage=session.usage(), metadata=_remarks(run.results, session.notes, origin))
-    journals = tuple(path for path in (journal.path, session.fresh_journal) if path is not None)
-    return Execution(run=run, journals=journals, interrupted=session.interrupted, against=judged_by)
+    return Execution(run=run, interrupted=session.interrupted, against=judged_by)
 
 
 async def _open(

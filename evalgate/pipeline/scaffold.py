@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from evalgate.errors import Fault, InputError
-from evalgate.pipeline.execute import IGNORED
+from evalgate.pipeline.journals import IGNORED
 from evalgate.pipeline.schemas import schema_of
 
 

@@ -12,9 +12,11 @@ from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.endpoints.masking import mask
 from evalgate.errors import InputError
 from evalgate.gate import Doubt, More
+from evalgate.pipeline.journals import fresh_path
 from evalgate.pipeline.load import Suite
-from evalgate.records import Case, Confirmation, Json, Output, Request, Result, Run, Usage
-from evalgate.runner.journal import Header, Journal
+from evalgate.records import Case, Confirmation, Json, Output, Request, Result, Run, Usage, fingerprint
+from evalgate.runner.journal import Journal
+from evalgate.runner.journal_lines import Header
 from evalgate.runner.plan import Plan
 from evalgate.runner.progress import Progress
 from evalgate.runner.run import Outcome
@@ -60,7 +62,6 @@ class Session:
         self.ask_again = AskAgain(settings=None, how="")
         self.interrupted = False
         self.notes: list[str] = []
-        self.fresh_journal: Path | None = None
 
     async def call(self, plan: Plan) -> Outcome:
         """The results of a plan at the endpoint under test."""
@@ -94,7 +95,7 @@ class Session:
         if baseline is not None:
             fresh = _Both(self._endpoint, baseline)
             again = [case.id for case in cases if asked.requests is None or case.id in asked.requests]
-            twins = {case_id: replace(self._cases[case_id], id=case_id + AGAIN) for case_id in again}
+            twins = {case_id: replace(self._cases[case_id], id=_twin(case_id)) for case_id in again}
             turns = [twin for case in cases for twin in (case, twins.get(case.id)) if twin is not None]
         outcome = await self._call_fresh(Plan(cases=tuple(turns), epochs=doubt.epochs), fresh, asked)
         if outcome.stopped is not None:
@@ -124,7 +125,7 @@ class Session:
         return discreet(opened, asked.settings.secrets(self._opening.environ)), asked
 
     async def _call_fresh(self, plan: Plan, endpoint: Endpoint, asked: AskAgain) -> Outcome:
-        journal = self._open_fresh_journal()
+        journal = self._open_fresh_journal(asked)
         render = self._suite.renderer()
 
         def rendered(case: Case, epoch: int) -> Request:
@@ -148,24 +149,36 @@ class Session:
             )
         return self._noted(outcome)
 
-    def _open_fresh_journal(self) -> Journal:
+    def _open_fresh_journal(self, asked: AskAgain) -> Journal:
         """Fresh calls have a journal of their own beside the run's: there a case has other answers.
 
-        What an interrupted confirmation has kept is counted, and asked again: both sides have to meet the same hour,
-        and the baseline may be another by now.
+        What an interrupted confirmation has kept holds, as long as the same baseline is asked. A pair of which one side
+        is missing is asked again whole: both sides have to meet the same minutes.
         """
-        if self._journal.path is None:
+        path = fresh_path(self._journal)
+        if path is None:
             return Journal.null()
-        path = self._journal.path.parent / "fresh" / self._journal.path.name
-        if path.exists():
-            with Journal.resume(path, self._header)[0] as earlier:
-                for result in earlier.kept.values():
-                    self._journal.used.count(result)
-            path.unlink()
-        self.fresh_journal = path
-        journal = Journal.create(path, self._header)
-        journal.used = self._journal.used  # one budget over everything
+        used = self._journal.used  # one budget over everything
+        journal = self._resume_fresh(path) if path.exists() else None
+        if journal is None:
+            journal = Journal.create(path, self._header)
+            journal.used = used
+        baseline = None
+        if asked.settings is not None:
+            baseline = [asked.settings.identity(self._suite.config.base_dir), asked.requests]
+        journal.keep_under(fingerprint(baseline))
+        if baseline is not None:
+            twins = {(_twin(case_id), epoch) for case_id, epoch in journal.kept}
+            journal.forget([key for key in journal.kept if key not in twins])
         return journal
+
+    def _resume_fresh(self, path: Path) -> Journal | None:
+        """An interrupted confirmation's journal; None where it ended in its first line, before any call."""
+        try:
+            return Journal.resume(path, self._header, used=self._journal.used)[0]
+        except InputError:
+            path.unlink()
+            return None
 
     def room(self) -> int | None:
         budget, used = self._suite.config.run.budget_usd, self._journal.used
@@ -229,6 +242,11 @@ def discreet(endpoint: Endpoint, secrets: Sequence[str]) -> Endpoint:
 
 def _is_twin(case_id: str) -> bool:
     return case_id.endswith(AGAIN)
+
+
+def _twin(case_id: str) -> str:
+    """The same case on the other side."""
+    return case_id.removesuffix(AGAIN) if _is_twin(case_id) else case_id + AGAIN
 
 
 def _together(first: Sequence[Result], second: Sequence[Result]) -> tuple[Result, ...]:

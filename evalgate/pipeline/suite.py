@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from evalgate.history.store import History
     from evalgate.pipeline.session import AskAgain
     from evalgate.pipeline.staged import Against
+    from evalgate.runner.journal import Journal
+    from evalgate.runner.journal_lines import Header
     from evalgate.runner.progress import Progress
 
 
@@ -123,7 +125,8 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
             with open_history(store) as history:
                 history.check_writable()
                 _check_baseline(history, options.baseline)
-                done = _run_and_judge(suite, rules, history, place, options, progress or Silent(), now)
+                task = _Task(suite=suite, rules=rules, history=history, place=place, options=options, now=now)
+                done = _run_and_judge(task, progress or Silent())
         except StoreError as error:
             return _nothing(VerdictName.ERROR, str(error), rules, config.suite, now)
     return replace(done, store=store if done.store else None, show_outputs=config.comment_outputs)
@@ -148,72 +151,110 @@ def _nothing(name: VerdictName, reason: str, rules: Rules, suite: str | None, no
     return Done(judged=Judged(verdict=verdict, run=nothing, baseline_runs=()), store=None)
 
 
-def _run_and_judge(
-    suite: Suite,
-    rules: Rules,
-    history: History,
-    place: Place,
-    options: RunOptions,
-    progress: Progress,
-    now: datetime,
-) -> Done:
-    from evalgate.pipeline.asking import asking_again, requests_of
-    from evalgate.pipeline.execute import Origin, execute, new_run_id
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """A run that is asked for: what it is made of, and what it is judged and kept by."""
 
-    def compare(run: Run) -> tuple[Against, AskAgain]:
-        against = compared_with(
+    suite: Suite
+    rules: Rules
+    history: History
+    place: Place
+    options: RunOptions
+    now: datetime
+
+    def against(self, run: Run) -> Against:
+        return compared_with(
             run,
-            rules,
-            history=history,
-            place=place,
-            pinned=options.baseline,
-            exempt=suite.config.exceptions,
-            now=now,
+            self.rules,
+            history=self.history,
+            place=self.place,
+            pinned=self.options.baseline,
+            exempt=self.suite.config.exceptions,
+            now=self.now,
         )
-        return against, asking_again(suite.config, against.baseline, history)
 
-    config = suite.config
-    origin = Origin(created=now, commit=place.commit, branch=place.branch, is_modified=place.is_modified)
+    def compare(self, run: Run) -> tuple[Against, AskAgain]:
+        from evalgate.pipeline.asking import asking_again
+
+        against = self.against(run)
+        return against, asking_again(self.suite.config, against.baseline, self.history)
+
+    def judge(self, run: Run, against: Against | None = None) -> tuple[Judged, Mapping[str, float]]:
+        """The verdict on a run, and what would be seen from it as a baseline."""
+        if not self.options.gated:
+            return _recorded(run, self.rules, self.now), {}
+        against = with_detectable(run, against or self.against(run))
+        epochs = self.suite.config.run.epochs
+        detectable = seen_from(run, against, epochs=epochs if epochs != 1 else None)
+        return judge(run, against, now=self.now), detectable
+
+    def record(self, run: Run, against: Against | None) -> Judged:
+        """The verdict on a run. Both are kept together, so that no run is ever there without its verdict."""
+        from evalgate.pipeline.asking import requests_of
+
+        judged, detectable = self.judge(run, against)
+        with self.history.together():
+            self.history.write_run(run, requests=requests_of(self.suite), detectable=detectable)
+            self.history.write_verdict(run.id, judged.verdict, decided=self.now)
+            if judged.verdict.drift:
+                self.history.write_drift(judged.verdict.drift)
+        return judged
+
+    def unrecorded(self, run: Run, error: StoreError) -> Judged:
+        """What is reported where the history could not be used."""
+        verdict = gate.decide(run, Missing(reason="the history could not be used"), self.rules, now=self.now)
+        why = f"{str(error).rstrip('.')}. The results are kept in the journal"
+        return unrecorded(Judged(verdict=verdict, run=run, baseline_runs=()), why)
+
+
+def _run_and_judge(task: _Task, progress: Progress) -> Done:
+    from evalgate.pipeline.journals import open_journal
+    from evalgate.runner.interrupts import ended_politely
+
+    options = task.options
+    journal, header = open_journal(task.suite, task.now, options.resume)
+    # Open until the run is in the history: nobody else is to go on with it meanwhile.
+    with journal, ended_politely():
+        how = f"Go on with: {options.again('--resume', header.run_id)}"
+        try:
+            return _run_from(journal, header, task, progress, how)
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted; every finished call is kept. {how}") from None
+
+
+def _run_from(journal: Journal, header: Header, task: _Task, progress: Progress, how: str) -> Done:
+    """What comes of a run that is begun, or gone on with."""
+    from evalgate.pipeline.execute import Origin, execute
+    from evalgate.pipeline.journals import clear, kept_as
+
+    history, place, run_id = task.history, task.place, header.run_id
+    if task.options.resume is not None:
+        run_id, finished = kept_as(history, header.run_id)
+        if finished is not None:
+            # Somebody was killed after recording it and before its journal was gone.
+            clear(journal)
+            note = f"note: the run was recorded already, as {run_id}; no call was made"
+            return Done(judged=task.judge(finished)[0], store=history.place, note=note)
     done = execute(
-        suite,
-        origin=origin,
-        environ=options.environ,
+        task.suite,
+        journal,
+        header,
+        origin=Origin(created=task.now, commit=place.commit, branch=place.branch, is_modified=place.is_modified),
+        environ=task.options.environ,
         progress=progress,
-        resume=options.resume,
-        compare=compare if options.gated else None,
+        compare=task.compare if task.options.gated else None,
     )
     if done.interrupted:
-        finished = len(done.run.results)
-        raise Interrupted(
-            f"interrupted after {finished:,} results of {len(suite.selected):,} cases; they are kept. "
-            f"Go on with: {options.again('--resume', done.run.id)}"
-        )
-    run, unfinished = done.run, done.run.id
+        results = f"{len(done.run.results):,} results of {len(task.suite.selected):,} cases"
+        raise Interrupted(f"interrupted after {results}; they are kept. {how}")
+    run = replace(done.run, id=run_id)
     try:
-        if history.has_run(run.id):
-            # A run that stopped early was recorded as it was, and stays so: what has become of it is another run.
-            run = replace(run, id=new_run_id())
-        detectable: Mapping[str, float] = {}
-        if not options.gated:
-            judged = _recorded(run, rules, now)
-        else:
-            against = with_detectable(run, done.against or compare(run)[0])
-            judged = judge(run, against, now=now)
-            detectable = seen_from(run, against, epochs=config.run.epochs if config.run.epochs != 1 else None)
-        history.write_run(run, requests=requests_of(suite), detectable=detectable)
-        history.write_verdict(run.id, judged.verdict, decided=now)
-        if judged.verdict.drift:
-            history.write_drift(judged.verdict.drift)
+        judged = task.record(run, done.against)
     except StoreError as error:
-        nothing = Missing(reason="the history could not be used")
-        verdict = gate.decide(done.run, nothing, rules, now=now)
-        why = f"{str(error).rstrip('.')}. The results are kept in the journal"
-        judged = unrecorded(Judged(verdict=verdict, run=done.run, baseline_runs=()), why)
-        return Done(judged=judged, store=None, unfinished=unfinished)
+        return Done(judged=task.unrecorded(run, error), store=None, unfinished=header.run_id)
     if run.stopped is not None:
-        return Done(judged=judged, store=history.place, unfinished=unfinished)
-    for journal in done.journals:
-        journal.unlink(missing_ok=True)
+        return Done(judged=judged, store=history.place, unfinished=header.run_id)
+    clear(journal)
     return Done(judged=judged, store=history.place)
 
 

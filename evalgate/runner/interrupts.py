@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,3 +41,22 @@ def on_interrupt(tell: Callable[[str], object]) -> Iterator[None]:
         for number, previous in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, previous if previous is not None else signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def ended_politely() -> Iterator[None]:
+    """SIGTERM inside is a KeyboardInterrupt, as Ctrl-C is one: whoever is asked to end can still say how to go on.
+
+    Where the process does something else at SIGTERM already, or this is not its main thread, that stays.
+    """
+    is_ours = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if not is_ours:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,19 +1,19 @@
 """The results of a run that is not finished, one line each, so that no paid call is made twice. Knows no endpoint.
 
 `<folder>/<run id>.jsonl`: a header line, then a line a result, each written at once and by one write, so that whatever
-ends the process leaves whole lines and at most one torn one. Not forced to the disk line by line: a crash of the
-process loses nothing, a power failure the last seconds. The file goes when its run is in the history.
+ends the process leaves whole lines and at most one torn one. Each line begins with the CRC-32 of its rest, so that
+what a failing power or disk has made of it is never taken for a result. The file is forced to the disk once a second:
+a crash of the process loses nothing, a power failure about a second. It goes when its run is in the history.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -21,32 +21,25 @@ from typing import IO
 from evalgate.codec import result_from_json, result_to_json
 from evalgate.errors import Fault, InputError, StoreError
 from evalgate.records import Json, Result
+from evalgate.runner.journal_lines import (
+    NEW,
+    Header,
+    about,
+    check,
+    from_line,
+    header_to_json,
+    read_header,
+    rows_of,
+    to_line,
+)
 from evalgate.runner.meter import Meter
+from evalgate.runner.settling import Settling
 
 if sys.platform != "win32":
     import fcntl
 
-SCHEMA = "evalgate.journal/1"
-
-# What is no JSON becomes text rather than ending the run: `fingerprint` treats it the same way.
-_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Header:
-    """Which run a journal belongs to."""
-
-    run_id: str
-    suite: str
-    version: str | None
-    """`Version.id` of what is tested."""
-    evalset: str | None
-    """Fingerprint of the whole eval set."""
-    epochs: int
-    created: datetime
-    """With time zone, UTC."""
-    meta: Mapping[str, Json] = field(default_factory=dict)
-    """Whatever else a caller needs to go on with the run; not compared."""
+ABANDONED_S = 60.0
+"""A journal that has no header after this long will never have one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +48,23 @@ class Unfinished:
 
     path: Path
     header: Header
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """A file that stands where a journal would, and why it is none that could be gone on with."""
+
+    path: Path
+    fault: Fault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a folder of journals holds."""
+
+    unfinished: tuple[Unfinished, ...]
+    """Of every suite, newest first by the clock of then."""
+    unreadable: tuple[Unreadable, ...]
 
 
 class Journal:
@@ -72,6 +82,8 @@ class Journal:
         self.used = Meter()
         self._file = file
         self._end = end
+        self._settling = None if file is None else Settling(file)
+        self._mark = ""
 
     @staticmethod
     def null() -> Journal:
@@ -90,30 +102,32 @@ class Journal:
         journal = Journal(path, file)
         try:
             _lock(path, file)
-            journal._append(_header_to_json(header))
+            journal._append(header_to_json(header))
         except BaseException:
-            file.close()
+            journal.remove()  # nothing is lost with it: no call was made yet
             raise
         return journal
 
     @staticmethod
-    def resume(path: Path, expected: Header) -> tuple[Journal, tuple[Result, ...]]:
+    def resume(path: Path, expected: Header, *, used: Meter | None = None) -> tuple[Journal, tuple[Result, ...]]:
         """An interrupted run's journal, to be continued, and its results so far, sorted.
 
         A last line that was torn by a crash is cut off; its result counts as never made. `expected` says what is run
-        now: suite, version and eval set have to be those of the journal. Raises InputError if they are not, if the
-        journal is in use, or if it is none; StoreError if it cannot be read or written.
+        now: suite, version and eval set have to be those of the journal. `used`: what goes on counting; None: a meter
+        of its own. Raises InputError if the journal is of something else, in use, or none; StoreError if it cannot be
+        read or written.
         """
         try:
             file = path.open("r+b", buffering=0)
         except FileNotFoundError as error:
-            raise InputError(_fault(path, "there is no such journal", "Start a new run without --resume")) from error
+            raise InputError(about(path, "there is no such journal", NEW)) from error
         except OSError as error:
             raise _unwritable(path, error) from error
         try:
             _lock(path, file)
-            _check(path, _read_header(path, file), expected)
+            check(path, read_header(path, file), expected)
             journal = Journal(path, file)
+            journal.used = used or journal.used
             journal._load()
         except OSError as error:
             file.close()
@@ -124,14 +138,24 @@ class Journal:
         return journal, tuple(journal.kept[key] for key in sorted(journal.kept))
 
     @staticmethod
-    def find(folder: Path, suite: str) -> list[Unfinished]:
-        """The journals of a suite's unfinished runs, newest first. Files without a readable header are passed over."""
-        found = []
-        for path in folder.glob("*.jsonl"):
-            with contextlib.suppress(OSError, InputError), path.open("rb") as file:
-                found.append(Unfinished(path=path, header=_read_header(path, file)))
-        mine = [journal for journal in found if journal.header.suite == suite]
-        return sorted(mine, key=lambda journal: (journal.header.created, journal.path.name), reverse=True)
+    def find(folder: Path) -> Found:
+        """The journals of unfinished runs. One without a first line is passed over, and removed once it is old: its
+        process died before its first call."""
+        unfinished, unreadable = [], []
+        for path in sorted(folder.glob("*.jsonl")):
+            try:
+                with path.open("r+b") as file:
+                    if not _rows_begin(file):
+                        _sweep(path, file)
+                        continue
+                    unfinished.append(Unfinished(path=path, header=read_header(path, file)))
+            except InputError as error:
+                unreadable.append(Unreadable(path=path, fault=error.faults[0]))
+            except OSError as error:
+                reason = about(path, f"it cannot be read: {error.strerror}", "Make it readable and writable")
+                unreadable.append(Unreadable(path=path, fault=reason))
+        unfinished.sort(key=lambda journal: (journal.header.created, journal.path.name), reverse=True)
+        return Found(unfinished=tuple(unfinished), unreadable=tuple(unreadable))
 
     def write(self, result: Result, *, is_rejudged: bool = False) -> None:
         """Keeps one result. `is_rejudged`: its output was paid for in an earlier session, whose line counts it.
@@ -145,11 +169,25 @@ class Journal:
                 row["rejudged"] = True
             self._append(row)
 
+    def keep_under(self, mark: str) -> None:
+        """What was kept under another mark is forgotten; what it has used still counts. Raises StoreError."""
+        if self._file is not None and mark != self._mark:
+            self._append({"mark": mark})
+            self._mark = mark
+            self.kept.clear()
+
+    def forget(self, keys: Sequence[tuple[str, int]]) -> None:
+        """These results count as never made; what they have used still counts. Raises StoreError."""
+        if self._file is not None and keys:
+            self._append({"forget": keys})
+            for key in keys:
+                del self.kept[key]
+
     def close(self) -> None:
         """Forces everything to the disk and lets go of the file, which stays. Raises StoreError if that fails."""
         if self._file is None:
             return
-        file, self._file = self._file, None
+        file = self._let_go()
         try:
             os.fsync(file.fileno())
         except OSError as error:
@@ -158,15 +196,25 @@ class Journal:
             file.close()
 
     def remove(self) -> None:
-        """Closes and deletes: the run is in the history now. Raises StoreError if the file cannot be deleted."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        if self.path is not None:
-            try:
-                self.path.unlink(missing_ok=True)
-            except OSError as error:
-                raise _unwritable(self.path, error) from error
+        """Deletes and closes: the run is in the history now. Raises StoreError if the file cannot be deleted."""
+        if self._file is None or self.path is None:
+            return
+        file = self._let_go()
+        if sys.platform == "win32":
+            file.close()
+        try:
+            # Before the lock is given up: whoever waits for it must not find a run that is finished.
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        finally:
+            file.close()
+
+    def _let_go(self) -> IO[bytes]:
+        assert self._file is not None and self._settling is not None
+        self._settling.stop()
+        file, self._file = self._file, None
+        return file
 
     def __enter__(self) -> Journal:
         return self
@@ -181,8 +229,8 @@ class Journal:
             self.close()
 
     def _append(self, row: Json) -> None:
-        assert self._file is not None
-        line = _encode(row).encode("ascii") + b"\n"
+        assert self._file is not None and self._settling is not None
+        line = to_line(row)
         try:
             written = self._file.write(line)
             while written < len(line):  # a full disk takes a part first and then refuses the rest
@@ -193,37 +241,51 @@ class Journal:
                 self._file.seek(self._end)
             raise _unwritable(self.path, error) from error
         self._end += len(line)
+        try:
+            self._settling.written()
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def _load(self) -> None:
         """Reads every result, cuts off a torn last line, and stands at the end."""
         assert self._file is not None
-        for number, (row, end) in enumerate(_rows(self._file)):
+        for number, (line, end) in enumerate(rows_of(self._file)):
             self._end = end
             if number == 0:
                 continue
+            row = from_line(line)
             # A damaged line is a result that was never made: it is run again, which is safe, only dearer.
-            with contextlib.suppress(ValueError):
-                result = result_from_json(row)
-                self.kept[(result.case_id, result.epoch)] = result
-                if not row.get("rejudged"):
-                    self.used.count(result)
+            if row is not None:
+                self._take(row)
         self._file.truncate(self._end)
         self._file.seek(self._end)
 
+    def _take(self, row: Json) -> None:
+        """Does once more what a line tells of."""
+        if "mark" in row:
+            self._mark = row["mark"]
+            self.kept.clear()
+        elif "forget" in row:
+            for case_id, epoch in row["forget"]:
+                self.kept.pop((case_id, epoch), None)
+        else:
+            result = result_from_json(row)
+            self.kept[(result.case_id, result.epoch)] = result
+            if not row.get("rejudged"):
+                self.used.count(result)
 
-def _rows(file: IO[bytes]) -> Iterator[tuple[Json, int]]:
-    """Each whole line's value (None if it is no JSON) and where the line ends."""
-    end = 0
-    file.seek(0)
-    with os.fdopen(os.dup(file.fileno()), "rb") as lines:  # buffered, on the same open file: the lock stays
-        for line in lines:
-            if not line.endswith(b"\n"):
-                return
-            end += len(line)
-            try:
-                yield json.loads(line), end
-            except ValueError:
-                yield None, end
+
+def _rows_begin(file: IO[bytes]) -> bool:
+    """Whether there is a first line, of whatever kind."""
+    return next((True for line, _ in rows_of(file) if line.strip(b"\0\n")), False)
+
+
+def _sweep(path: Path, file: IO[bytes]) -> None:
+    """Removes a journal that was never begun, unless a process may be about to begin it."""
+    if time.time() - os.fstat(file.fileno()).st_mtime > ABANDONED_S:
+        with contextlib.suppress(InputError, OSError):
+            _lock(path, file)
+            path.unlink()
 
 
 def _lock(path: Path, file: IO[bytes]) -> None:
@@ -233,79 +295,10 @@ def _lock(path: Path, file: IO[bytes]) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
-                _fault(path, "another process is running this run", "Wait for it, or start a new run without --resume")
+                about(path, "another process is running this run", "Wait for it, or start a new run without --resume")
             ) from error
         if os.fstat(file.fileno()).st_nlink == 0:  # that process has finished it between our open and our lock
-            raise InputError(
-                _fault(path, "the run was finished by another process", "Start a new one without --resume")
-            )
-
-
-def _read_header(path: Path, file: IO[bytes]) -> Header:
-    row: Json = next((row for row, _ in _rows(file)), None)
-    try:
-        if row["schema"] != SCHEMA:
-            raise InputError(
-                _fault(
-                    path,
-                    f"the journal's schema is {row['schema']!r}, this evalgate reads {SCHEMA!r}",
-                    "Finish the run with the evalgate that began it, or start a new one without --resume",
-                )
-            )
-        return Header(
-            run_id=row["run"],
-            suite=row["suite"],
-            version=row["version"],
-            evalset=row["evalset"],
-            epochs=row["epochs"],
-            created=datetime.fromisoformat(row["created"]),
-            meta=row["meta"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(_fault(path, "this is no journal of a run", "Start a new run without --resume")) from error
-
-
-def _header_to_json(header: Header) -> dict[str, Json]:
-    return {
-        "schema": SCHEMA,
-        "run": header.run_id,
-        "suite": header.suite,
-        "version": header.version,
-        "evalset": header.evalset,
-        "epochs": header.epochs,
-        "created": header.created.isoformat(),
-        "meta": dict(header.meta),
-    }
-
-
-def _check(path: Path, found: Header, expected: Header) -> None:
-    """Results of another suite, version or eval set must not flow into this run: all differences in one message."""
-    faults = [
-        _fault(path, f"the run was begun with {what} {then or 'unknown'}, now it is {now or 'unknown'}", hint)
-        for what, then, now, hint in (
-            ("suite", found.suite, expected.suite, "Resume it with the configuration that began it"),
-            (
-                "version",
-                found.version,
-                expected.version,
-                "Endpoint, model, parameters or prompts have changed since: change them back, "
-                "or start a new run without --resume",
-            ),
-            (
-                "eval set",
-                found.evalset,
-                expected.evalset,
-                "Cases have changed since: change them back, or start a new run without --resume",
-            ),
-        )
-        if then != now
-    ]
-    if faults:
-        raise InputError(faults)
-
-
-def _fault(path: Path, what: str, hint: str) -> Fault:
-    return Fault(where=str(path), what=what, hint=hint)
+            raise InputError(about(path, "the run was finished by another process", "Start a new one without --resume"))
 
 
 def _unwritable(path: Path | None, error: OSError) -> StoreError:

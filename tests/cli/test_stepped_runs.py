@@ -137,26 +137,63 @@ def test_an_interrupted_escalation_goes_on_without_calling_anything_twice(projec
     assert project.evalgate("run", "--resume").code == 2  # nothing is left to go on with
 
 
-def test_an_interrupted_confirmation_is_made_anew_and_nothing_else(project: Project) -> None:
-    """Fresh calls have to meet the same hour on both sides: they are made again, the run's own calls are not."""
-    build(project, "{overall: null}")
+BASELINE = 'baseline_endpoint: {kind: python, callable: "steps_app:baseline", version: "1"}\n'
+
+
+@pytest.mark.parametrize("more", ["", BASELINE], ids=["alone", "both sides"])
+def test_an_interrupted_confirmation_goes_on_without_calling_anything_twice(project: Project, more: str) -> None:
+    """However often it is interrupted: only the pair in flight is asked again, and every call counts."""
+    build(project, "{overall: null}", more)
+    record(project)
+    calls: Counter[tuple[str, str, int]] = Counter()
+    for at in (["facts-15", 3], ["facts-03", 6]):
+        plan(project, candidate=facts(10), interrupt_at=at)
+        assert project.evalgate("run", *(["--resume"] if calls else [])).code == 130
+        calls += called(project)
+    plan(project, candidate=facts(10))
+    resumed = project.evalgate("run", "--resume", "--format", "json")
+    calls += called(project)
+    assert told(resumed) == (1, "fail")
+    once = Counter({("candidate", f"{name}-{n:02d}", 1): 1 for name, size in SIZES.items() for n in range(size)})
+    sides = ["candidate", "baseline"] if more else ["candidate"]
+    once.update((side, case, epoch) for side in sides for case in facts(20) for epoch in range(1, 9))
+    assert not once - calls
+    assert (calls - once).total() <= 2 * len(sides)
+    assert resumed.json["usage"]["calls"] >= calls.total() - 2
+    assert not list((project.folder / ".evalgate" / "journal").rglob("*.jsonl"))
+
+
+def test_a_confirmation_by_another_baseline_begins_anew(project: Project) -> None:
+    """Its answers are those of another system; what the first ones cost still counts."""
+    build(project, "{overall: null}", BASELINE)
     record(project)
     plan(project, candidate=facts(10), interrupt_at=["facts-15", 3])
-    said = project.evalgate("run")
-    assert said.code == 130
-    assert set(called(project)) >= {("candidate", f"lists-{n:02d}", 1) for n in range(20)}
+    assert project.evalgate("run").code == 130
+    first = called(project)
+    config = project.folder / "evalgate.yaml"
+    config.write_text(config.read_text().replace('baseline", version: "1"', 'baseline", version: "2"'))
     plan(project, candidate=facts(10))
     resumed = project.evalgate("run", "--resume", "--format", "json")
     second = called(project)
-    assert told(resumed) == (1, "fail")
-    assert set(second) == {("candidate", case, epoch) for case in facts(20) for epoch in range(1, 9)}
-    assert not list((project.folder / ".evalgate" / "journal").rglob("*.jsonl"))
+    assert set(second) == {(s, case, n) for s in ("candidate", "baseline") for case in facts(20) for n in range(1, 9)}
+    assert resumed.json["usage"]["calls"] >= (first + second).total() - 1
+
+
+def test_a_confirmation_that_died_in_its_first_line_holds_nobody_up(project: Project) -> None:
+    """No call had been made by then."""
+    build(project, "{overall: null}")
+    record(project)
+    plan(project, candidate=facts(10), interrupt_at=["facts-15", 3])
+    assert project.evalgate("run").code == 130
+    (fresh,) = (project.folder / ".evalgate" / "journal" / "fresh").iterdir()
+    fresh.write_bytes(b'{"crc":"0')
+    plan(project, candidate=facts(10))
+    assert told(project.evalgate("run", "--resume", "--format", "json")) == (1, "fail")
 
 
 def test_a_baseline_endpoint_is_asked_in_turns_and_can_excuse_the_change(project: Project) -> None:
     """Both sides fail now: upstream drift, exit 0, an event in the history."""
-    more = 'baseline_endpoint: {kind: python, callable: "steps_app:baseline", version: "1"}\n'
-    build(project, more=more)
+    build(project, more=BASELINE)
     record(project)
     plan(project, candidate=facts(10), baseline=facts(10))
     said = project.evalgate("run")

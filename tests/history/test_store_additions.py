@@ -8,11 +8,12 @@ from builders import NOON, make_drift, make_run
 from sqlalchemy import func, select
 
 from evalgate.errors import InputError, StoreError
+from evalgate.gate import Rules, without_results
 from evalgate.history import shape
 from evalgate.history.connection import Place, connect
 from evalgate.history.store import History
 from evalgate.practices.trend import suite_trend
-from evalgate.records import Version
+from evalgate.records import VerdictName, Version
 
 REQUESTS = {
     "facts-1": {"model": "m", "messages": [{"role": "user", "content": "b\x00\ud800?"}], "temperature": 0},
@@ -69,6 +70,21 @@ def test_a_run_that_is_refused_leaves_no_request(store_url: str) -> None:
 
 
 # ---- detectable drops -------------------------------------------------------------------------------------
+
+
+def test_what_is_written_together_is_there_whole_or_not_at_all(store_url: str) -> None:
+    """A run without its verdict would be pooled into baselines although nobody has judged it."""
+    verdict = without_results(VerdictName.ERROR, "no", Rules(), suite="bot")
+    with History.open(store_url) as history:
+        with pytest.raises(KeyboardInterrupt), history.together():
+            history.write_run(make_run(facts=[1]))
+            raise KeyboardInterrupt
+        assert not history.has_run("run-1")
+        with history.together():
+            history.write_run(make_run(facts=[1]))
+            history.write_verdict("run-1", verdict, decided=NOON)
+        history.write_verdict("run-1", verdict, decided=NOON)
+        assert [row.verdict for row in history.verdicts("run-1")] == ["error", "error"]
 
 
 def test_detectable_drops_are_kept_with_the_cases_they_are_of(store_url: str) -> None:

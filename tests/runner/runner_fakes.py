@@ -11,7 +11,8 @@ from builders import make_case
 
 from evalgate.errors import CallFault
 from evalgate.records import Case, Output, Request, Result, Score
-from evalgate.runner.journal import Header, Journal
+from evalgate.runner.journal import Journal
+from evalgate.runner.journal_lines import Header
 from evalgate.runner.plan import Plan
 from evalgate.runner.run import Outcome, run
 from evalgate.runner.settings import Limits

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from builders import NOON, make_failed, make_output, make_scored
+from hypothesis import given
+from hypothesis import strategies as st
 from runner_fakes import HEADER
 
 from evalgate.errors import InputError, StoreError
-from evalgate.runner.journal import Header, Journal
+from evalgate.runner.journal import Found, Journal
+from evalgate.runner.journal_lines import Header
 
 
 @pytest.fixture
@@ -51,17 +57,63 @@ def test_a_torn_last_line_costs_only_its_own_result(path: Path, cut: int) -> Non
     assert whole == path.read_bytes()
 
 
-def test_a_damaged_line_in_the_middle_is_a_result_never_made(path: Path) -> None:
-    """Damage makes a run dearer, it never makes a result."""
+def spoil(path: Path, line: int, at: int = -20, byte: bytes = b"#") -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    at %= len(lines[line])
+    lines[line] = lines[line][:at] + byte + lines[line][at + 1 :]
+    path.write_bytes(b"".join(lines))
+
+
+@pytest.mark.parametrize("at", range(0, 180, 7))
+@pytest.mark.parametrize("byte", [b"\0", b"7", b"\n"])
+def test_a_damaged_line_in_the_middle_is_a_result_never_made(path: Path, at: int, byte: bytes) -> None:
+    """Damage makes a run dearer, it never makes a result: also where it is JSON still, with another score."""
     with Journal.create(path, HEADER) as journal:
         for name in "abc":
             journal.write(make_scored(name))
-    lines = path.read_bytes().splitlines(keepends=True)
-    lines[2] = b'{"case": "b", "epoch"\x00\xff\n'
-    path.write_bytes(b"".join(lines))
+    whole = path.read_bytes()
+    spoil(path, line=2, at=at, byte=byte)
+    assert whole != path.read_bytes()
     journal, results = Journal.resume(path, HEADER)
     journal.close()
-    assert [result.case_id for result in results] == ["a", "c"]
+    assert results == (make_scored("a"), make_scored("c"))
+
+
+def test_what_a_power_failure_leaves_costs_only_what_it_hit(path: Path) -> None:
+    """Pages that never reached the disk read as zeros, in the middle or at the end; new lines do not stick to them."""
+    with Journal.create(path, HEADER) as journal:
+        for number in range(100):
+            journal.write(make_scored(f"{number:03}"))
+    whole = bytearray(path.read_bytes())
+    whole[4096:8192] = bytes(4096)
+    path.write_bytes(whole + bytes(5000))
+    journal, before = Journal.resume(path, HEADER)
+    with journal:
+        journal.write(make_scored("new"))
+    journal, after = Journal.resume(path, HEADER)
+    journal.close()
+    assert 70 < len(before) < 90
+    assert after == (*before, make_scored("new"))
+
+
+@given(st.data())
+def test_whatever_is_cut_or_overwritten_no_result_changes(data: st.DataObject) -> None:
+    """What is read back was written, each result in its newest form or not at all."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "j.jsonl"
+        written = [make_scored(f"case-{number}", number / 10) for number in range(10)]
+        with Journal.create(path, HEADER) as journal:
+            header = path.stat().st_size
+            for result in written:
+                journal.write(result)
+        content = bytearray(path.read_bytes())
+        at = data.draw(st.integers(header, len(content)))
+        what = data.draw(st.binary(max_size=300))
+        content[at : at + len(what)] = what
+        path.write_bytes(content[: data.draw(st.integers(header, len(content)))])
+        journal, results = Journal.resume(path, HEADER)
+        journal.close()
+        assert set(results) <= set(written)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +149,7 @@ def test_what_is_no_journal_of_ours_is_refused(tmp_path: Path, content: bytes) -
     path.write_bytes(content)
     with pytest.raises(InputError, match="without --resume"):
         Journal.resume(path, HEADER)
-    assert Journal.find(tmp_path, "bot") == []
+    assert Journal.find(tmp_path).unfinished == ()
 
 
 def test_a_missing_journal_is_said_to_be_missing(tmp_path: Path) -> None:
@@ -123,15 +175,36 @@ def test_a_journal_never_overwrites_another(path: Path) -> None:
 
 
 def test_unfinished_runs_are_found_newest_first(tmp_path: Path) -> None:
-    """Only those of the suite, and none that was removed."""
-    for name, suite, hour in (("a", "bot", 1), ("b", "bot", 3), ("c", "bot", 2), ("d", "other", 4), ("e", "bot", 5)):
-        header = replace(HEADER, run_id=name, suite=suite, created=NOON.replace(hour=hour), meta={"limit": 3})
+    """Of every suite, and none that was removed."""
+    for name, hour in (("a", 1), ("b", 3), ("c", 2), ("e", 5)):
+        header = replace(HEADER, run_id=name, created=NOON.replace(hour=hour), meta={"limit": 3})
         journal = Journal.create(tmp_path / f"{name}.jsonl", header)
         journal.remove() if name == "e" else journal.close()
-    found = Journal.find(tmp_path, "bot")
+    found = Journal.find(tmp_path).unfinished
     assert [unfinished.header.run_id for unfinished in found] == ["b", "c", "a"]
     assert found[0].header.meta == {"limit": 3}
-    assert Journal.find(tmp_path / "nowhere", "bot") == []
+    assert Journal.find(tmp_path / "nowhere").unfinished == ()
+
+
+def test_what_cannot_be_gone_on_with_is_found_with_its_reason(tmp_path: Path) -> None:
+    """A journal of another evalgate, or with a damaged header, holds paid calls: it is told, never passed over."""
+    (tmp_path / "newer.jsonl").write_text('{"schema": "evalgate.journal/9"}\n')
+    Journal.create(tmp_path / "torn.jsonl", HEADER).close()
+    spoil(tmp_path / "torn.jsonl", line=0)
+    newer, torn = Journal.find(tmp_path).unreadable
+    assert "evalgate.journal/9" in newer.fault.what and "Finish the run with the evalgate" in newer.fault.hint
+    assert "its first line is damaged" in torn.fault.what
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 4096, b'{"crc":"00'])
+def test_a_journal_without_a_first_line_is_cleared_away_once_it_is_old(tmp_path: Path, content: bytes) -> None:
+    """Its process was killed before its first call; a young one may be about to begin."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(content)
+    for age_s, is_left in ((0, True), (3600, False)):
+        os.utime(path, (time.time() - age_s,) * 2)
+        assert Journal.find(tmp_path) == Found(unfinished=(), unreadable=())
+        assert path.exists() == is_left
 
 
 def test_the_earlier_sessions_usage_is_known(path: Path) -> None:
@@ -173,7 +246,7 @@ from pathlib import Path
 from builders import make_scored
 from runner_fakes import HEADER
 from evalgate.errors import StoreError
-from evalgate.runner.journal import Journal
+from evalgate.runner.journal import Found, Journal
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 journal = Journal.create(Path({str(path)!r}), HEADER)
 try:

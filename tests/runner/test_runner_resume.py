@@ -17,6 +17,7 @@ from runner_fakes import HEADER, FakeEndpoint, FakeScorer, Watcher, go
 
 from evalgate.errors import CallError, CallFault, StoreError
 from evalgate.records import Failed, Output, Request, Result, Scored, Stage
+from evalgate.runner.interrupts import ended_politely
 from evalgate.runner.journal import Journal
 
 
@@ -251,6 +252,21 @@ def test_handlers_of_signals_are_put_back() -> None:
     before = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
     asyncio.run(go(3))
     assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+
+def test_outside_the_calls_sigterm_is_as_polite_as_ctrl_c() -> None:
+    """Whoever is ended while it decides or stores can still say how to go on; afterwards all is as it was."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), ended_politely():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+    assert before == signal.getsignal(signal.SIGTERM)
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with ended_politely():
+            os.kill(os.getpid(), signal.SIGTERM)  # somebody wants it ignored
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_an_interrupt_after_the_last_result_interrupts_nothing() -> None:

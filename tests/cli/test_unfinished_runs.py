@@ -1,0 +1,122 @@
+"""`evalgate run --resume` from outside: whatever ended a run, nothing is lost, recorded twice or paid for twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from kit import Project, Said, answers, build
+
+from evalgate.runner.journal import Journal
+
+GOOD = {"facts": 20}
+
+
+def journals(project: Project) -> list[Path]:
+    return sorted((project.folder / ".evalgate" / "journal").glob("*.jsonl"))
+
+
+def stop(project: Project, budget: str = "0.01") -> str:
+    """A run that ends early; its id."""
+    config = project.folder / "evalgate.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("max_retries: 0", f"max_retries: 0, budget_usd: {budget}"))
+    said = project.evalgate("run", "--format", "json")
+    assert said.code == 3
+    config.write_text(text)
+    return str(said.json["run"]["id"])
+
+
+def kept(project: Project) -> list[dict[str, str]]:
+    runs: list[dict[str, str]] = project.evalgate("history", "--format", "json").json["runs"]
+    return runs
+
+
+def told(said: Said) -> tuple[int, str]:
+    return said.code, said.json["verdict"]
+
+
+def test_a_run_killed_after_it_was_recorded_is_not_recorded_again(project: Project) -> None:
+    """Its journal is left; resuming gives its verdict, calls nothing and clears up."""
+    build(project, categories=GOOD)
+    stop(project)
+    (journal,) = journals(project)
+    shutil.copy(journal, project.folder / "left")
+    finished = project.evalgate("run", "--resume", "--format", "json")
+    assert (told(finished), journals(project), len(kept(project))) == ((0, "no_baseline"), [], 2)
+    shutil.copy(project.folder / "left", journal)
+    answers(project, {f"facts-{number}": "boom" for number in range(20)})
+    again = project.evalgate("run", "--resume", "--format", "json")
+    assert told(again) == told(finished)
+    assert finished.json["run"]["id"] == again.json["run"]["id"]
+    assert "recorded already" in again.err
+    assert (journals(project), len(kept(project))) == ([], 2)
+
+
+def test_a_second_process_that_resumes_a_run_is_told(project: Project) -> None:
+    """It would pay for the same calls; nothing is called, and the first one's journal is untouched."""
+    build(project, categories=GOOD)
+    stop(project)
+    (path,) = journals(project)
+    journal, _ = Journal.resume(path, Journal.find(path.parent).unfinished[0].header)
+    before = path.read_bytes()
+    with journal:
+        said = project.evalgate("run", "--resume")
+        assert (said.code, said.out) == (2, "")
+        assert "another process is running this run" in said.err and "without --resume" in said.err
+    assert before == path.read_bytes()
+
+
+def test_another_suites_run_is_refused_by_its_name(project: Project) -> None:
+    """Two suites of one folder share their journals; alone, `--resume` looks at its own suite only."""
+    build(project, categories=GOOD)
+    run_id = stop(project)
+    config = project.folder / "evalgate.yaml"
+    config.write_text(config.read_text().replace("suite: tables", "suite: other"))
+    said = project.evalgate("run", "--resume", run_id)
+    assert (said.code, said.out) == (2, "")
+    assert "begun with suite tables, now it is other" in said.err and "configuration that began it" in said.err
+    said = project.evalgate("run", "--resume")
+    assert (said.code, "no unfinished run of suite 'other'" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda row: row | {"schema": "evalgate.journal/1"}, "Finish the run with the evalgate that began it"),
+        (lambda row: row | {"suite": "forged"}, "first line is damaged"),
+    ],
+)
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_journal_that_cannot_be_read_is_named_with_its_reason(
+    project: Project, change: object, words: str, is_named: bool
+) -> None:
+    """ "No unfinished run" would be a lie: paid calls are in it."""
+    build(project, categories=GOOD)
+    run_id = stop(project)
+    (path,) = journals(project)
+    first, rest = path.read_bytes().split(b"\n", 1)
+    path.write_bytes(json.dumps(change(json.loads(first))).encode() + b"\n" + rest)  # type: ignore[operator]
+    said = project.evalgate("run", "--resume", *([run_id] if is_named else []))
+    assert (said.code, said.out) == (2, "")
+    assert words in " ".join(re.split(r"\s+", said.err)) and f"{run_id}.jsonl" in said.err
+
+
+def test_without_an_unfinished_run_the_way_to_a_finished_one_is_told(project: Project) -> None:
+    """Whoever was killed at the very end asks for a verdict, not for a run."""
+    build(project, categories=GOOD)
+    project.evalgate("run")
+    said = project.evalgate("run", "--resume")
+    assert said.code == 2 and "evalgate gate latest" in said.err
+    assert project.evalgate("gate", "latest").code == 0
+
+
+def test_the_folder_of_journals_is_kept_out_of_git_whole_or_not_at_all(project: Project) -> None:
+    """Half a `.gitignore` would let outputs into the repository."""
+    build(project, categories=GOOD)
+    stop(project)
+    assert [file.name for file in (project.folder / ".evalgate").glob(".gitignore*")] == [".gitignore"]
+    assert "\n*\n" in (project.folder / ".evalgate" / ".gitignore").read_text()
