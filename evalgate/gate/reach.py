@@ -64,7 +64,8 @@ def detectable(pool: Sequence[Run], rules: Rules, *, epochs: int | None) -> Mapp
     Categories of which not even a total failure would be seen are absent; so are those without a rule on drops or with
     another `proof` than `shown`, and those with clusters, which the simulation does not know.
     """
-    found = {}
+    found: dict[str, float] = {}
+    alike: dict[object, float | None] = {}
     by_category = histories(pool, rules)
     overdispersion = pool_of(pool[0].cases, Pinned(runs=tuple(pool), why="pooled")).overdispersion
     clustered = {EVERY_CASE for ref in pool[0].cases if ref.cluster is not None}
@@ -75,7 +76,10 @@ def detectable(pool: Sequence[Run], rules: Rules, *, epochs: int | None) -> Mapp
             continue
         looks = stages(rules, category, len(by_category) - 1, epochs, 0.5 if rules.anchor else 1.0, cases=len(history))
         widening = _widening(overdispersion, history, len(by_category[EVERY_CASE]), len(pool), looks[-1].epochs)
-        drop = detectable_drop(history, looks, max_drop=rule.max_drop, widening=widening)
+        key = (tuple(sorted(history)), tuple(looks), rule.max_drop, widening)
+        if key not in alike:  # where nothing ever failed, categories of one size have the same history
+            alike[key] = detectable_drop(history, looks, max_drop=rule.max_drop, widening=widening)
+        drop = alike[key]
         if drop is not None:
             found[category] = drop
     return found
