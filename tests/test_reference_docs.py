@@ -29,8 +29,11 @@ import evalgate
 from evalgate import decide, gate
 from evalgate.config import load_config, load_items
 from evalgate.demo.serve import make_server
-from evalgate.endpoints import KINDS, Command, Opening, PythonCallable, Replay, Settings
+from evalgate.endpoints import KINDS, Opening, Settings
 from evalgate.endpoints.answers import FIELDS
+from evalgate.endpoints.python_callable import PythonCallable
+from evalgate.endpoints.recorded import Replay
+from evalgate.endpoints.shell_command import Command
 from evalgate.endpoints.templating import NAMES
 from evalgate.errors import CallError, CallFault, InputError, NotYet
 from evalgate.gate import confirm, critical, looks, plan, reach

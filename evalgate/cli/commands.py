@@ -1,46 +1,46 @@
-"""Which commands there are. One file each; this is their only list."""
+"""Which commands there are. One file each; this is their only list, and a command loads its own file only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
 
 import typer
 
-from evalgate.cli.baseline import baseline
-from evalgate.cli.calibrate import calibrate
-from evalgate.cli.comment import comment
-from evalgate.cli.compare import compare
-from evalgate.cli.demo import demo
-from evalgate.cli.gate import gate
-from evalgate.cli.history import history
-from evalgate.cli.imports import import_results
-from evalgate.cli.init import init
-from evalgate.cli.run import run
-from evalgate.cli.schema import schema
-from evalgate.cli.show import show
-from evalgate.cli.trend import trend
-from evalgate.cli.validate import validate
-
-COMMANDS: Mapping[str, Callable[..., int]] = {
-    "init": init,
-    "validate": validate,
-    "run": run,
-    "gate": gate,
-    "import": import_results,
-    "compare": compare,
-    "calibrate": calibrate,
-    "history": history,
-    "show": show,
-    "trend": trend,
-    "comment": comment,
-    "schema": schema,
-}
-"""In the order in which `--help` lists them."""
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "init": "init:init",
+        "validate": "validate:validate",
+        "run": "run:run",
+        "gate": "gate:gate",
+        "import": "imports:import_results",
+        "compare": "compare:compare",
+        "calibrate": "calibrate:calibrate",
+        "history": "history:history",
+        "show": "show:show",
+        "trend": "trend:trend",
+        "comment": "comment:comment",
+        "schema": "schema:schema",
+        "baseline": "baseline:baseline",
+        "demo": "demo:demo",
+    }
+)
+"""Name → file and function, or group of commands, in the order in which `--help` lists them."""
 
 
-def register(app: typer.Typer) -> None:
-    """Adds every command."""
-    for name, command in COMMANDS.items():
-        app.command(name)(command)
-    app.add_typer(baseline, name="baseline")
-    app.add_typer(demo, name="demo")
+def register(app: typer.Typer, only: str | None = None) -> None:
+    """Adds every command, or only one, so that it does not pay for the others."""
+    app.callback()(_whatever_follows)
+    for name in COMMANDS if only is None else (only,):
+        module, _, attribute = COMMANDS[name].partition(":")
+        command = getattr(import_module(f"evalgate.cli.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+
+
+def _whatever_follows() -> None:
+    # With a callback typer keeps asking for the command's name also where there is a single one.
+    pass

@@ -13,9 +13,10 @@ from pathlib import Path
 from evalgate.config.cases import YAML_FIELDS, At, Cases, Defaults, Row, messages_problem
 from evalgate.config.documents import TEXT, Document, is_file, read_yaml
 from evalgate.config.places import Faults, Place, did_you_mean, quoted, shown
+from evalgate.config.prompting import BadTemplate
 from evalgate.config.scorers import ScorerReader
 from evalgate.config.tables import AS_WRITTEN, FORMATS, read_rows
-from evalgate.config.templates import BadTemplate, Template
+from evalgate.config.templates import Template
 from evalgate.records import Case, EvalSet, Json, ScorerSpec, fingerprint
 
 KEYS = ("name", "category", "tags", "prompt", "messages", "scorers", "cases", "cases_from")

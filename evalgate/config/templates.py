@@ -6,18 +6,16 @@ the metadata by its name. It never sees `expected`: a prompt that holds the answ
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
-from jinja2 import Template as Compiled
-from jinja2.meta import find_undeclared_variables
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+from evalgate.config.prompting import BadTemplate, printed
 from evalgate.errors import Fault, InputError
 from evalgate.records import Case, EvalSet, Json, Request
+
+if TYPE_CHECKING:
+    from evalgate.config.jinja import Compiled
 
 ALWAYS = ("id", "category", "categories", "tags", "metadata")
 """Names that every case has."""
@@ -25,8 +23,13 @@ ALWAYS = ("id", "category", "categories", "tags", "metadata")
 _ABSENT: Final = object()
 
 
-class BadTemplate(Exception):
-    """A template cannot be read; the message says why, and in which of its lines."""
+_NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+_WORDS = frozenset({
+    "true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else", "elif",
+    "self", "super", "loop", "caller", "varargs", "kwargs",
+})  # fmt: skip
+"""Names that mean something of their own to Jinja2."""
 
 
 class Text:
@@ -34,22 +37,16 @@ class Text:
 
     def __init__(self, source: str) -> None:
         """Raises BadTemplate."""
-        environment = _environment()
-        try:
-            tree = environment.parse(source)
-            self.names: frozenset[str] = frozenset(find_undeclared_variables(tree))
-            self._parts = _plain_parts(tree)
-            self._compiled: Compiled | None = None if self._parts is not None else environment.from_string(source)
-        except TemplateSyntaxError as error:
-            place = f" (line {error.lineno} of the prompt)" if "\n" in source else ""
-            raise BadTemplate(f"{(error.message or 'not a template').rstrip('.')}{place}") from error
-        except (TemplateError, RecursionError, MemoryError, SyntaxError, ValueError, OverflowError) as error:
-            # Python's own compiler refuses what Jinja2's lets through: blocks nested too deep, numbers too long.
-            raise BadTemplate(f"it cannot be compiled: {error}") from error
+        self._compiled: Compiled | None = None
+        self._parts = _text_and_names(source)
+        if self._parts is not None:
+            self.names = frozenset(part for is_text, part in self._parts if not is_text)
+        else:
+            from evalgate.config import jinja  # 0.03 s, which a prompt of text and names need not wait for
+
+            self.names, self._parts, self._compiled = jinja.compiled(source)
         if "expected" in self.names:
             raise BadTemplate("it uses `expected`, and a prompt that holds the reference answer measures nothing")
-        if any(tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends))):
-            raise BadTemplate("it includes another file, which prompts cannot")
 
     @property
     def is_plain(self) -> bool:
@@ -59,7 +56,7 @@ class Text:
     def render(self, case: Case) -> str:
         """The text for this case. Raises what the template raises where a name or an attribute is missing."""
         if self._parts is not None:
-            return "".join([part if is_text else _printed(_needed(case, part)) for is_text, part in self._parts])
+            return "".join([part if is_text else printed(_needed(case, part)) for is_text, part in self._parts])
         assert self._compiled is not None
         return self._compiled.render(_variables(case))
 
@@ -133,7 +130,7 @@ class Renderer:
             messages = case.messages
             prompt = last_user_text(messages)
         elif case.template is None:
-            prompt = _printed(case.input)
+            prompt = printed(case.input)
             messages = ({"role": "user", "content": prompt},)
         else:
             try:
@@ -196,40 +193,15 @@ def _needed(case: Case, name: str) -> Any:
     return value
 
 
-def _printed(value: Any) -> Any:
-    """What `{{ value }}` prints: texts as they are, structures, true, false and null as JSON."""
-    if value is None or isinstance(value, (bool, dict, list, tuple, Mapping)):
-        return _as_json(value)
-    return value if isinstance(value, (str, StrictUndefined)) else str(value)
-
-
-def _as_json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent, default=dict)
-
-
-def _plain_parts(tree: nodes.Template) -> list[tuple[bool, str]] | None:
-    """`(is it text, text or name)` of a template that holds nothing else; None for any other."""
-    parts: list[tuple[bool, str]] = []
-    for output in tree.body:
-        if not isinstance(output, nodes.Output):
-            return None
-        for node in output.nodes:
-            if isinstance(node, nodes.TemplateData):
-                parts.append((True, node.data))
-            elif isinstance(node, nodes.Name):
-                parts.append((False, node.name))
-            else:
-                return None
-    return parts
-
-
-@cache
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=_printed
-    )
-    # Jinja2's own tojson escapes < and > for HTML, which a model would have to read.
-    environment.filters["tojson"] = _as_json
-    # Nothing random: the same case has to make the same request in both runs.
-    del environment.filters["random"], environment.globals["lipsum"]
-    return environment
+def _text_and_names(source: str) -> list[tuple[bool, str]] | None:
+    """`(is it text, text or name)` of a template that plainly holds nothing else; None where Jinja2 has to say."""
+    if "\r" in source:  # line ends are Jinja2's to translate
+        return None
+    pieces = _NAME.split(source)
+    texts, names = pieces[::2], pieces[1::2]
+    if any("{{" in text or "{%" in text or "{#" in text for text in texts) or _WORDS.intersection(names):
+        return None
+    if any(text.endswith("{") for text in texts[:-1]):  # {{{ begins a mapping
+        return None
+    parts = [(place % 2 == 0, piece) for place, piece in enumerate(pieces)]
+    return [(is_text, piece) for is_text, piece in parts if piece]

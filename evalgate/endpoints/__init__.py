@@ -1,4 +1,4 @@
-"""The kinds of endpoints: request in, output out. One file a kind; importing this loads no HTTP client.
+"""The kinds of endpoints: request in, output out. One file a kind; a kind is loaded when it is first asked for.
 
 `KINDS` maps the name under `endpoint.kind` to the settings, whose fields are the other keys there.
 """
@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
-from evalgate.endpoints.chat_completions import OpenAI
-from evalgate.endpoints.http_template import Http
 from evalgate.endpoints.interface import Endpoint, Opening, Settings
-from evalgate.endpoints.python_callable import PythonCallable
-from evalgate.endpoints.recorded import Replay
-from evalgate.endpoints.shell_command import Command
+from evalgate.kinds import Kinds
 
-KINDS: Mapping[str, type[Settings]] = MappingProxyType(
-    {settings.kind: settings for settings in (OpenAI, Http, PythonCallable, Command, Replay)}
+KINDS: Mapping[str, type[Settings]] = Kinds(
+    "evalgate.endpoints",
+    {
+        "openai": "chat_completions:OpenAI",
+        "http": "http_template:Http",
+        "python": "python_callable:PythonCallable",
+        "command": "shell_command:Command",
+        "replay": "recorded:Replay",
+    },
 )
 
-__all__ = ["KINDS", "Command", "Endpoint", "Http", "OpenAI", "Opening", "PythonCallable", "Replay", "Settings"]
+__all__ = ["KINDS", "Endpoint", "Opening", "Settings"]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 from builders import make_case
+from hypothesis import given
+from hypothesis import strategies as st
 
-from evalgate.config import Renderer
+from evalgate.config import Renderer, jinja
+from evalgate.config.templates import Text, _text_and_names
 from evalgate.errors import InputError
 from evalgate.records import Case, EvalSet, Json
 
@@ -42,6 +45,30 @@ def test_a_template_renders_what_the_case_holds(template: str, prompt: str) -> N
         metadata={"n": 3, "yes": True, "pages": [{"title": "é"}]},
     )
     assert _request(case, template) == (prompt, [{"role": "user", "content": prompt}])
+
+
+PIECES = st.sampled_from(
+    ["{", "}", "{{", "}}", "{%", "{#", "\r\n", "\n", " ", "a", "-", "{{ input }}", "{{id}}", "{{ none }}", "{{ x_1 }}"]
+)
+
+
+@given(st.lists(PIECES, max_size=8).map("".join))
+def test_what_is_read_without_jinja_reads_as_jinja_reads_it(source: str) -> None:
+    """Text and names need no template engine; whatever might be more is the engine's to say."""
+    case = make_case(template="t", input=["a", "é"], metadata={"x_1": True})
+    plain = _text_and_names(source)
+    if plain is not None:
+        names, parts, _ = jinja.compiled(source)
+        assert "".join(text for is_text, text in plain if is_text) == "".join(
+            text for is_text, text in parts or () if is_text
+        )
+        assert [text for is_text, text in plain if not is_text] == [
+            text for is_text, text in parts or () if not is_text
+        ]
+        assert names == {name for is_text, name in plain if not is_text}
+        assert Text(source).render(case) == "".join(
+            part if is_text else {"input": '["a", "é"]', "id": "case-1", "x_1": "true"}[part] for is_text, part in plain
+        )
 
 
 def test_templates_of_messages_render_every_content() -> None:

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from endpoint_servers import ask, make_opening, make_request
 
-from evalgate.endpoints import Command, PythonCallable, Replay
+from evalgate.endpoints.python_callable import PythonCallable
+from evalgate.endpoints.recorded import Replay
+from evalgate.endpoints.shell_command import Command
 from evalgate.errors import CallError, CallFault, InputError
 from evalgate.records import Output, ToolCall
 

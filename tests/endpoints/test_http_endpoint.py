@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from endpoint_servers import Canned, ask_server, make_request
 
-from evalgate.endpoints import Http, Settings
+from evalgate.endpoints import Settings
+from evalgate.endpoints.http_template import Http
 from evalgate.errors import CallError, CallFault
 from evalgate.records import ToolCall
 

@@ -11,7 +11,8 @@ import pytest
 from endpoint_servers import Canned, ask_server, make_opening, make_request
 from pydantic import TypeAdapter, ValidationError
 
-from evalgate.endpoints import KINDS, OpenAI, Settings
+from evalgate.endpoints import KINDS, Settings
+from evalgate.endpoints.chat_completions import OpenAI
 from evalgate.endpoints.prices import Price
 from evalgate.errors import CallError, CallFault
 from evalgate.records import Output, ToolCall
