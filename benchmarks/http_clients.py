@@ -3,10 +3,11 @@
 
     python benchmarks/http_clients.py [--url URL] [--requests 2000] [--concurrency 64] [--runs 3]
 
-Every run is a fresh process with one client: the import beyond asyncio and ssl, then `--requests` chat completions
-from `--concurrency` workers, JSON both ways; CPU is the process's user and system time over all threads, per request.
-Then one request to a server that never answers is cancelled, and the time until the server sees the connection close
-is taken. Each client is used as the transport has to use it: answers are streamed, so that their size can be bounded.
+`evalgate` is the transport of this package. Every run is a fresh process with one client: the import beyond asyncio,
+ssl and what every command loads, then `--requests` chat completions from `--concurrency` workers, JSON both ways; CPU
+is the process's user and system time over all threads, per request. Then one request to a server that never answers is
+cancelled, and the time until the server sees the connection close is taken. Each client is used as the transport has to
+use it: answers are streamed, so that their size can be bounded.
 Without `--url` a small server on localhost answers, in a process of its own. Clients that are not installed are left
 out. The table shows medians and, in brackets, the range.
 """
@@ -41,7 +42,7 @@ ANSWER = json.dumps(
 
 
 @contextlib.asynccontextmanager
-async def aiohttp_client(concurrency: int) -> AsyncIterator[Post]:
+async def aiohttp_client(url: str, concurrency: int) -> AsyncIterator[Post]:
     import aiohttp
 
     connector = aiohttp.TCPConnector(limit=concurrency)
@@ -56,7 +57,7 @@ async def aiohttp_client(concurrency: int) -> AsyncIterator[Post]:
 
 
 @contextlib.asynccontextmanager
-async def pyreqwest_client(concurrency: int) -> AsyncIterator[Post]:
+async def pyreqwest_client(url: str, concurrency: int) -> AsyncIterator[Post]:
     from pyreqwest.client import ClientBuilder
 
     builder = ClientBuilder().pool_max_idle_per_host(concurrency).default_headers(HEADERS).follow_redirects(False)
@@ -73,7 +74,7 @@ async def pyreqwest_client(concurrency: int) -> AsyncIterator[Post]:
 
 
 @contextlib.asynccontextmanager
-async def pyqwest_client(concurrency: int) -> AsyncIterator[Post]:
+async def pyqwest_client(url: str, concurrency: int) -> AsyncIterator[Post]:
     from pyqwest import Headers, HTTPTransport, HTTPVersion, Request
 
     transport = HTTPTransport(
@@ -103,14 +104,35 @@ async def pyqwest_client(concurrency: int) -> AsyncIterator[Post]:
         yield post
 
 
-CLIENTS = {"aiohttp": aiohttp_client, "pyreqwest": pyreqwest_client, "pyqwest": pyqwest_client}
+@contextlib.asynccontextmanager
+async def evalgate_client(url: str, concurrency: int) -> AsyncIterator[Post]:
+    from evalgate.endpoints.transport import open_transport
+
+    opened = open_transport(url, concurrency=concurrency, timeout_s=60, environ={}, secrets=("none",))
+    async with opened as transport:
+
+        async def post(url: str, body: bytes) -> bytes:
+            return (await transport.send("POST", url, HEADERS, body)).body
+
+        yield post
+
+
+CLIENTS = {
+    "evalgate": evalgate_client,
+    "aiohttp": aiohttp_client,
+    "pyreqwest": pyreqwest_client,
+    "pyqwest": pyqwest_client,
+}
+LOADED = {"pyreqwest": "pyreqwest.client", "evalgate": "evalgate.endpoints.wire.pool"}
+"""What stands for a client's import, where it is not the package itself."""
+GOALS = "| goal | <= 15 | <= 150 | | at once |"
 
 
 async def throughput(client: str, url: str, requests: int, concurrency: int) -> tuple[float, float]:
     """Wall seconds and CPU seconds of `requests` calls; the first of each worker is not counted."""
     body = {"model": "mock", "messages": [{"role": "user", "content": "case 1: add 40 2"}], "temperature": 0}
 
-    async with CLIENTS[client](concurrency) as post:
+    async with CLIENTS[client](url, concurrency) as post:
 
         async def worker(calls: int) -> None:
             for _ in range(calls):
@@ -140,7 +162,7 @@ async def seconds_until_closed(client: str, concurrency: int) -> float | None:
     server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     try:
-        async with CLIENTS[client](concurrency) as post:
+        async with CLIENTS[client](url, concurrency) as post:
             call = asyncio.ensure_future(post(url, b"{}"))
             await arrived.wait()
             begin = time.perf_counter()
@@ -156,8 +178,10 @@ async def seconds_until_closed(client: str, concurrency: int) -> float | None:
 
 
 def measure(client: str, url: str, requests: int, concurrency: int) -> dict[str, Any]:
+    import evalgate.endpoints  # noqa: F401 - loaded by every command
+
     begin = time.perf_counter()
-    __import__({"pyreqwest": "pyreqwest.client"}.get(client, client))
+    __import__(LOADED.get(client, client))
     imported = time.perf_counter() - begin
     wall, cpu = asyncio.run(throughput(client, url, requests, concurrency))
     done = requests // concurrency * concurrency
@@ -200,7 +224,7 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> str:
         closes = f"not within {CLOSE_WAIT_S:g} s" if None in waits else f"{spread([w * 1e3 for w in waits], 1)} ms"
         figures = (spread([run[key] for run in runs]) for key in ("import_ms", "cpu_us", "per_s"))
         lines.append(f"| {client} | {' | '.join(figures)} | {closes} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, GOALS])
 
 
 def main() -> None:

@@ -75,6 +75,8 @@ class CallFault(StrEnum):
     SERVER = "server"
     TIMEOUT = "timeout"
     CONNECTION = "connection"
+    CERTIFICATE = "certificate"
+    """The server does not prove who it is. It will not the next time either, and a key must not go to a stranger."""
     CREDENTIALS = "credentials"
     NOT_FOUND = "not_found"
     REFUSED_REQUEST = "refused_request"
@@ -86,7 +88,7 @@ class CallFault(StrEnum):
 RETRYABLE = frozenset({CallFault.RATE_LIMITED, CallFault.SERVER, CallFault.TIMEOUT, CallFault.CONNECTION})
 """Faults that another attempt may mend. The rest are answers: asking again costs money and changes nothing."""
 
-HOPELESS = frozenset({CallFault.CREDENTIALS, CallFault.NOT_FOUND})
+HOPELESS = frozenset({CallFault.CREDENTIALS, CallFault.NOT_FOUND, CallFault.CERTIFICATE})
 """Faults that every further case would meet too: a run that meets one before any success stops."""
 
 

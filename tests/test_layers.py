@@ -19,7 +19,6 @@ HOMES = {
     "yaml": {"config"},
     "yamlcore": {"config"},
     "jinja2": {"config", "endpoints"},
-    "pyqwest": {"endpoints"},
     "jmespath": {"endpoints"},
     "genai_prices": {"endpoints"},
     "jsonschema": {"scorers"},

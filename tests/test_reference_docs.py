@@ -214,8 +214,10 @@ def test_the_replay_rows_of_the_document_are_read(tmp_path: Path) -> None:
 
 def test_the_bundled_servers_contexts_are_where_the_document_points() -> None:
     """The example's JMESPath finds its passages."""
+    from urllib.request import Request as UrlRequest
+    from urllib.request import urlopen
+
     import jmespath
-    from pyqwest import SyncClient
 
     example = next(text for text in blocks(ENDPOINTS, "yaml") if "citations" in text)
     settings = yaml.safe_load(example)["endpoint"]
@@ -224,12 +226,13 @@ def test_the_bundled_servers_contexts_are_where_the_document_points() -> None:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            reply = SyncClient().post(
+            question = UrlRequest(
                 f"{server.base_url}/chat/completions",
                 headers={"content-type": "application/json"},
-                content=json.dumps(body).encode(),
+                data=json.dumps(body).encode(),
             )
-            answer = json.loads(reply.content)
+            with urlopen(question) as reply:
+                answer = json.load(reply)
         finally:
             server.shutdown()
             thread.join()

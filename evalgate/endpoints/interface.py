@@ -33,7 +33,7 @@ class Opening:
     base_dir: Path
     """Folder of the configuration file: paths are relative to it."""
     environ: Mapping[str, str] = field(repr=False)
-    """The environment: keys are read from here. Proxies and certificates are the process's own."""
+    """The environment: keys, proxies and certificates are read from here."""
     concurrency: int
     """How many calls will be made at the same time, at most."""
     timeout_s: float

@@ -54,6 +54,22 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     return head, await reader.readexactly(int(lengths[0])) if lengths else b""
 
 
+def saying(answer: bytes, *, stays: bool = False, after: bytes = b"\r\n\r\n") -> Handler:
+    """A server that says `answer` once it has read as far as `after`; it closes then, or stays and is silent."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if after == b"\r\n\r\n":
+            await read_request(reader)
+        else:
+            await reader.readuntil(after) if after else await reader.read(1)
+        writer.write(answer)
+        await writer.drain()
+        if stays:
+            await reader.read()
+
+    return handler
+
+
 @contextlib.asynccontextmanager
 async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A server on localhost; gives its port."""
@@ -105,7 +121,11 @@ class Canned:
 
 
 def ask_server(
-    server: Handler, make: Callable[[str], Settings], *requests: Request, environ: Mapping[str, str] | None = None
+    server: Handler,
+    make: Callable[[str], Settings],
+    *requests: Request,
+    environ: Mapping[str, str] | None = None,
+    timeout_s: float = 5.0,
 ) -> list[Output | CallError]:
     """The same as `ask`, of an endpoint whose settings are made for the server's address."""
 
@@ -113,7 +133,7 @@ def ask_server(
         answers: list[Output | CallError] = []
         async with (
             serving(server) as port,
-            make(f"http://127.0.0.1:{port}").open(make_opening(environ=environ)) as endpoint,
+            make(f"http://127.0.0.1:{port}").open(make_opening(environ=environ, timeout_s=timeout_s)) as endpoint,
         ):
             for request in requests or (make_request(),):
                 try:

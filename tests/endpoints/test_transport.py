@@ -19,9 +19,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from endpoint_servers import Canned, Handler, read_request, serving
+from endpoint_servers import Canned, Handler, read_request, saying, serving
 
-from evalgate.endpoints.transport import MAX_BODY_BYTES, Reply, open_transport
+from evalgate.endpoints.transport import Reply, open_transport
+from evalgate.endpoints.wire.parsing import MAX_BODY_BYTES
 from evalgate.errors import CallError, CallFault
 
 KEY = "sk-verysecret-0123456789"
@@ -33,11 +34,16 @@ async def send(url: str, timeout_s: float = 5.0, environ: Mapping[str, str] | No
         return await transport.send("POST", url, {"authorization": f"Bearer {KEY}"}, b"{}")
 
 
-def failure(handler: Handler, scheme: str = "http", tls: ssl.SSLContext | None = None) -> CallError:
+def failure(
+    handler: Handler,
+    scheme: str = "http",
+    tls: ssl.SSLContext | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> CallError:
     async def run() -> CallError:
         async with serving(handler, tls) as port:
             with pytest.raises(CallError) as caught:
-                await send(f"{scheme}://localhost:{port}/v1", timeout_s=1.0)
+                await send(f"{scheme}://localhost:{port}/v1", 1.0, environ)
             return caught.value
 
     return asyncio.run(run())
@@ -169,15 +175,6 @@ def test_redirects_are_not_followed_and_say_where_they_point(status: int) -> Non
     assert "abcd" not in message
 
 
-def raw(answer: bytes) -> Handler:
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(answer)
-        await writer.drain()
-
-    return handler
-
-
 @pytest.mark.parametrize(
     ("answer", "fault"),
     [
@@ -191,7 +188,7 @@ def raw(answer: bytes) -> Handler:
 )
 def test_a_broken_answer_is_never_half_an_answer(answer: bytes, fault: CallFault) -> None:
     """An answer that was cut off can be asked for again; one in another protocol cannot."""
-    error = failure(raw(answer))
+    error = failure(saying(answer))
     assert (error.fault, error.is_retryable) == (fault, fault is CallFault.CONNECTION)
     assert "localhost:" in str(error)
 
@@ -200,7 +197,7 @@ def test_header_values_of_any_bytes_are_survived() -> None:
     """A header that is no text does not cost the answer."""
 
     async def run() -> Reply:
-        async with serving(raw(b"HTTP/1.1 200 OK\r\nX-Raw: \xff\xfe\r\nContent-Length: 2\r\n\r\n{}")) as port:
+        async with serving(saying(b"HTTP/1.1 200 OK\r\nX-Raw: \xff\xfe\r\nContent-Length: 2\r\n\r\n{}")) as port:
             return await send(f"http://127.0.0.1:{port}/")
 
     assert asyncio.run(run()).body == b"{}"
@@ -217,7 +214,7 @@ def test_an_unreachable_server_is_named_with_host_and_port() -> None:
     refused = asyncio.run(run("http://127.0.0.1:9/v1"))
     unknown = asyncio.run(run("http://no-such-host.invalid:81/v1"))
     assert refused.fault is unknown.fault is CallFault.CONNECTION
-    assert "127.0.0.1:9: tcp connect error: Connection refused" in str(refused)
+    assert "no connection to 127.0.0.1:9: connection refused. Check that the server runs there" in str(refused)
     assert "no-such-host.invalid:81" in str(unknown)
     assert "Check the host name" in str(unknown)
 
@@ -271,62 +268,60 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def test_a_certificate_of_an_unknown_authority_is_refused(authority: Authority) -> None:
     """Nobody can listen in with a certificate of their own; the message names the variable that helps."""
     error = failure(Canned(), "https", authority.server("localhost"))
-    assert error.fault is CallFault.CONNECTION
+    assert error.fault is CallFault.CERTIFICATE
     assert "certificate" in str(error)
     assert "SSL_CERT_FILE" in str(error)
 
 
-def test_an_own_authority_is_trusted_through_ssl_cert_file(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_own_authority_is_trusted_through_ssl_cert_file(authority: Authority) -> None:
     """With the authority's file in SSL_CERT_FILE its servers are reached, but not under another's name."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    environ = {"SSL_CERT_FILE": str(authority.file)}
 
     async def run() -> Reply:
         async with serving(Canned(body=b'"hi"'), authority.server("localhost")) as port:
-            return await send(f"https://localhost:{port}/")
+            return await send(f"https://localhost:{port}/", environ=environ)
 
     assert asyncio.run(run()).body == b'"hi"'
-    mismatch = failure(Canned(), "https", authority.server("other.example"))
-    assert mismatch.fault is CallFault.CONNECTION
-    assert "not valid for name" in str(mismatch)
+    mismatch = failure(Canned(), "https", authority.server("other.example"), environ)
+    assert mismatch.fault is CallFault.CERTIFICATE
+    assert "not valid for 'localhost'" in str(mismatch)
 
 
-def test_plain_http_behind_https_and_the_reverse_are_connection_errors(authority: Authority) -> None:
-    """The scheme is what a user gets wrong: neither hangs beyond the time-out, and both name the server."""
-    plain = failure(Canned(), "https")
+def test_plain_http_behind_https_and_the_reverse_are_told(authority: Authority) -> None:
+    """The scheme is what a user gets wrong: both errors name it, and asking again would not help the first."""
+    plain = failure(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n", after=b""), "https")
     tls = failure(Canned(), "http", authority.server("localhost"))
-    assert plain.fault is tls.fault is CallFault.CONNECTION
+    assert plain.fault is CallFault.BAD_ANSWER
+    assert "does not answer in TLS" in str(plain) and "is it http:// there?" in str(plain)
     assert "HTTPS" in str(tls)
 
 
 # ---- proxies ----------------------------------------------------------------------------------------------
 
 
-def test_an_http_proxy_is_used_with_its_password_which_is_not_sent_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_http_proxy_is_used_with_its_password_which_is_not_sent_on() -> None:
     """HTTP_PROXY holds: the request goes there, with the proxy's credentials in a header of their own."""
     proxy = Canned(body=b'"from afar"')
 
     async def run() -> Reply:
         async with serving(proxy) as port:
-            monkeypatch.setenv("HTTP_PROXY", f"http://user:password@127.0.0.1:{port}")
-            return await send("http://model.example/v1")
+            proxies = {"HTTP_PROXY": f"http://user:password@127.0.0.1:{port}"}
+            return await send("http://model.example/v1", environ=proxies)
 
     assert asyncio.run(run()).body == b'"from afar"'
     assert proxy.heads[0].startswith(b"POST http://model.example/v1 HTTP/1.1")
     assert b"proxy-authorization: basic" in proxy.heads[0].lower()
 
 
-def test_https_goes_through_the_proxy_as_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_https_goes_through_the_proxy_as_a_tunnel() -> None:
     """HTTPS_PROXY sees the host, and neither the request nor the key."""
     proxy = Canned(status=502)
 
     async def run() -> None:
         async with serving(proxy) as port:
-            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+            proxies = {"HTTPS_PROXY": f"http://127.0.0.1:{port}"}
             with pytest.raises(CallError) as caught:
-                await send("https://model.example/v1", timeout_s=1.0)
+                await send("https://model.example/v1", 1.0, proxies)
             assert caught.value.fault is CallFault.CONNECTION
 
     asyncio.run(run())
@@ -334,21 +329,20 @@ def test_https_goes_through_the_proxy_as_a_tunnel(monkeypatch: pytest.MonkeyPatc
     assert KEY.encode() not in proxy.heads[0]
 
 
-def test_no_proxy_hosts_are_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_hosts_are_reached_directly() -> None:
     """NO_PROXY holds: a proxy that does not exist is not asked."""
 
     async def run() -> Reply:
         async with serving(Canned(body=b"1")) as port:
-            monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-            monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
-            return await send(f"http://127.0.0.1:{port}/")
+            proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,127.0.0.1"}
+            return await send(f"http://127.0.0.1:{port}/", environ=proxies)
 
     assert asyncio.run(run()).body == b"1"
 
 
 def test_the_kinds_load_without_an_http_client() -> None:
     """`import evalgate.endpoints` must not cost what only a run needs."""
-    heavy = "{'asyncio', 'ssl', 'pyqwest', 'jinja2', 'jmespath', 'genai_prices', 'pydantic'}"
+    heavy = "{'asyncio', 'ssl', 'evalgate.endpoints.wire', 'jinja2', 'jmespath', 'genai_prices', 'pydantic'}"
     code = f"import sys, evalgate.endpoints; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
