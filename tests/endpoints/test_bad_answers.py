@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from endpoint_servers import Canned, Handler, ask_server, make_opening, make_request, read_request, saying, serving
 
-from evalgate.endpoints import Http, OpenAI, Settings
+from evalgate.endpoints import Settings
+from evalgate.endpoints.chat_completions import OpenAI
+from evalgate.endpoints.http_template import Http
 from evalgate.endpoints.wire.parsing import MAX_BODY_BYTES
 from evalgate.errors import CallError, CallFault
 
