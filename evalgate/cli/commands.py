@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "init": "init:init",
         "validate": "validate:validate",
         "run": "run:run",
+        "merge": "merge:merge",
         "gate": "gate:gate",
         "import": "imports:import_results",
         "compare": "compare:compare",

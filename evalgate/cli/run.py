@@ -42,6 +42,12 @@ def run(
     resume: Annotated[
         str | None, typer.Option(metavar="[RUN]", help="Go on with an interrupted run: its id; alone, the newest.")
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N", help="Only the I-th of N parts, to a file for `merge`; `auto`: as the scheduler says."
+        ),
+    ] = None,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Judge the run, or only record it.")] = True,
     baseline: BaselineOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Make every call anew (as every run does for now).")] = False,
@@ -71,7 +77,11 @@ def run(
         return estimate(options.config, options.selection, epochs)
     also = targets(write)
     check_places([output, *(item.file for item in also)])
-    done = run_suite(options, progress=_progress())
+    if shard is not None:
+        from evalgate.cli.shard import run_part
+
+        return run_part(options, shard, progress(), format=format, output=output, also=also)
+    done = run_suite(options, progress=progress())
     if done.note is not None:
         console.say(done.note)
     report = done.judged.report(
@@ -100,7 +110,7 @@ def _next_step(done: Done, options: RunOptions) -> str | None:
     return None
 
 
-def _progress() -> Progress:
+def progress() -> Progress:
     from evalgate.runner.progress import Bar, Lines
 
     return Bar(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)

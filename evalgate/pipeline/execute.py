@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -46,6 +46,8 @@ class Execution:
 
     run: Run
     interrupted: bool
+    scorers: str
+    """Fingerprint of every scorer of the eval set, whether a case of this run asks for it or not."""
     against: Against | None = None
     """What the repeats were planned by, and the run is to be judged by; None: nothing was planned."""
 
@@ -110,7 +112,7 @@ async def _execute(
             judged_by, session.ask_again = compare(run)
             run = await staged(run, judged_by, session, escalates=not suite.has_fixed_epochs)
     run = replace(run, usage=session.usage(), metadata=_remarks(run.results, session.notes, origin))
-    return Execution(run=run, interrupted=session.interrupted, against=judged_by)
+    return Execution(run=run, interrupted=session.interrupted, scorers=_judges(built.values()), against=judged_by)
 
 
 async def _open(
@@ -174,7 +176,7 @@ def _ref(case: Case, built: Mapping[str, Scorer]) -> CaseRef:
         id=case.id,
         categories=tuple(sorted(case.categories)),
         content=case.content(),
-        scorers=fingerprint(sorted([scorer.name, scorer.version, scorer.weight] for scorer in judged_by)),
+        scorers=_judges(judged_by),
         critical=case.critical,
         cluster=case.cluster,
         tags=case.tags,
@@ -183,6 +185,10 @@ def _ref(case: Case, built: Mapping[str, Scorer]) -> CaseRef:
         metadata=case.metadata,
         source=case.source,
     )
+
+
+def _judges(scorers: Iterable[Scorer]) -> str:
+    return fingerprint(sorted([scorer.name, scorer.version, scorer.weight] for scorer in scorers))
 
 
 def _remarks(results: Sequence[Result], notes: Sequence[str], origin: Origin) -> dict[str, Json]:

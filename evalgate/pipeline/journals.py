@@ -58,16 +58,17 @@ def open_journal(suite: Suite, created: datetime, resume: str | None) -> tuple[J
     keep_out_of_git(folder.parent)
     if resume is None:
         return Journal.create(folder / f"{header.run_id}.jsonl", header), header
-    found = _meant(folder, header.suite, resume)
+    found = _meant(folder, header, resume)
     journal, _ = Journal.resume(found.path, header)
     return journal, found.header
 
 
-def _meant(folder: Path, suite: str, resume: str) -> Unfinished:
-    found = Journal.find(folder)
+def _meant(folder: Path, now: Header, resume: str) -> Unfinished:
+    found, suite = Journal.find(folder), now.suite
     mine = [item for item in found.unfinished if item.header.suite == suite]
     if not resume and mine:
-        return mine[0]
+        # Shards of one run may leave a journal each: the one with these cases is meant.
+        return next((item for item in mine if item.header.evalset == now.evalset), mine[0])
     if resume:
         for item in (*mine, *found.unfinished):  # another suite's too: resuming it tells the difference
             if item.header.run_id.startswith(resume):

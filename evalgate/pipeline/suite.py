@@ -112,11 +112,11 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     now = now or datetime.now(UTC)
     suite = with_epochs(load_suite(options.config, options.environ, options.selection), options.epochs)
     config = suite.config
-    rules = config.rules if options.gated else _ungated(config.rules)
+    rules = config.rules if options.gated else ungated(config.rules)
     store = options.store or config.history_store
     lacking = config.endpoint.missing_credentials(options.environ)
     if lacking is not None:
-        return _nothing(VerdictName.NOT_EVALUATED, lacking, rules, config.suite, now)
+        return nothing_done(VerdictName.NOT_EVALUATED, lacking, rules, config.suite, now)
     place = Place.of(config.base_dir, options.environ)
     # What a user's own code prints is talk: stdout is the report's.
     with contextlib.redirect_stdout(sys.stderr):
@@ -128,7 +128,7 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
                 task = _Task(suite=suite, rules=rules, history=history, place=place, options=options, now=now)
                 done = _run_and_judge(task, progress or Silent())
         except StoreError as error:
-            return _nothing(VerdictName.ERROR, str(error), rules, config.suite, now)
+            return nothing_done(VerdictName.ERROR, str(error), rules, config.suite, now)
     return replace(done, store=store if done.store else None, show_outputs=config.comment_outputs)
 
 
@@ -139,12 +139,12 @@ def run_here(file: Path, config: str, *, gated: bool = True) -> Done:
     return run_suite(RunOptions(config=file, gated=gated, environ=here))
 
 
-def _ungated(rules: Rules) -> Rules:
+def ungated(rules: Rules) -> Rules:
     """No rule but the allowed error rate: the run is recorded, nothing is judged."""
     return replace(rules, overall=OFF, each_category=OFF, categories={}, limits=(), when=When())
 
 
-def _nothing(name: VerdictName, reason: str, rules: Rules, suite: str | None, now: datetime) -> Done:
+def nothing_done(name: VerdictName, reason: str, rules: Rules, suite: str | None, now: datetime) -> Done:
     """What is reported where nothing could be run or read."""
     nothing = Run(id="", suite=suite or "", created=now, cases=(), results=())
     verdict = gate.without_results(name, reason, rules, suite=suite)
@@ -182,7 +182,7 @@ class _Task:
     def judge(self, run: Run, against: Against | None = None) -> tuple[Judged, Mapping[str, float]]:
         """The verdict on a run, and what would be seen from it as a baseline."""
         if not self.options.gated:
-            return _recorded(run, self.rules, self.now), {}
+            return recorded(run, self.rules, self.now), {}
         against = with_detectable(run, against or self.against(run))
         epochs = self.suite.config.run.epochs
         detectable = seen_from(run, against, epochs=epochs if epochs != 1 else None)
@@ -258,7 +258,7 @@ def _run_from(journal: Journal, header: Header, task: _Task, progress: Progress,
     return Done(judged=judged, store=history.place)
 
 
-def _recorded(run: Run, rules: Rules, now: datetime) -> Judged:
+def recorded(run: Run, rules: Rules, now: datetime) -> Judged:
     """A run that is not compared with anything: the start of a new baseline, say."""
     why = "recorded without judging it (--no-gate)"
     verdict = gate.decide(run, Missing(reason=why), rules, now=now)
@@ -302,12 +302,12 @@ def gate_again(options: GateOptions, *, now: datetime | None = None) -> Done:
     defaults do. A run that was never judged before (an imported one) keeps this verdict in the history.
     """
     now = now or datetime.now(UTC)
-    config = _config(options.config, options.environ)
-    store = options.store or _store(config)
+    config = config_here(options.config, options.environ)
+    store = options.store or store_of(config)
     try:
         return _gate_again(store, config, options, now)
     except StoreError as error:
-        return _nothing(VerdictName.ERROR, str(error), Rules(), None, now)
+        return nothing_done(VerdictName.ERROR, str(error), Rules(), None, now)
 
 
 def _gate_again(store: str, config: Config | None, options: GateOptions, now: datetime) -> Done:
@@ -330,11 +330,11 @@ def _gate_again(store: str, config: Config | None, options: GateOptions, now: da
         judged=judged,
         store=store,
         explained=_explained(run, against, now) if options.explain else (),
-        note=None if is_meant else _without_its_rules(run, config),
+        note=None if is_meant else without_its_rules(run, config),
     )
 
 
-def _without_its_rules(run: Run, config: Config | None) -> str:
+def without_its_rules(run: Run, config: Config | None) -> str:
     why = (
         f"there is no {DEFAULT_CONFIG} here" if config is None else f"{DEFAULT_CONFIG} here is of suite {config.suite}"
     )
@@ -353,16 +353,16 @@ def default_store(path: Path | None, environ: Mapping[str, str]) -> str:
 
     The endpoint is left unread: one whose variables are not set must not keep anyone from reading the history.
     """
-    return _store(_config(path, environ))
+    return store_of(config_here(path, environ))
 
 
-def _config(path: Path | None, environ: Mapping[str, str]) -> Config | None:
+def config_here(path: Path | None, environ: Mapping[str, str]) -> Config | None:
     if path is None and not DEFAULT_CONFIG.exists():
         return None
     return load_config(path or DEFAULT_CONFIG, environ, needs_endpoint=False)
 
 
-def _store(config: Config | None) -> str:
+def store_of(config: Config | None) -> str:
     if config is None:
         return f"sqlite:///{(Path.cwd() / '.evalgate' / 'history.db').as_posix()}"
     return config.history_store

@@ -17,7 +17,8 @@ from evalgate.github.workflows import user_workflows
 
 ROOT = Path(__file__).parents[2]
 ACTIONS = [ROOT / "action.yml", *sorted(ROOT.glob(".github/actions/*/action.yml"))]
-WORKFLOWS = sorted([*ROOT.glob(".github/workflows/*.yml"), *ROOT.glob("evalgate/templates/workflows/*.yml")])
+FOLDERS = (".github/workflows", "evalgate/templates/workflows", "docs/examples")
+WORKFLOWS = sorted(file for folder in FOLDERS for file in (ROOT / folder).glob("*.yml"))
 FILES = [*ACTIONS, *WORKFLOWS]
 
 

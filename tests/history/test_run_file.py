@@ -19,7 +19,7 @@ from test_store_round_trip import runs
 
 from evalgate.errors import InputError, StoreError
 from evalgate.history import run_file
-from evalgate.history.run_file import Shard
+from evalgate.history.run_file_rows import Shard
 from evalgate.records import CaseRef, Confirmation, Run, ToolCall
 
 SHARD = Shard(index=2, count=3, plan="s1:aa", cases=9, scorers="s1:bb")
@@ -83,7 +83,7 @@ def test_what_is_no_json_becomes_text(tmp_path: Path) -> None:
 def test_a_file_that_shrinks_two_hundredfold_is_written_so_that_it_can_be_read(tmp_path: Path) -> None:
     """The bound against files made to fill memory never meets a file of our own."""
     same = make_output("the same answer " * 50_000)
-    run = replace(said("x"), results=tuple(make_scored("a", epoch=n + 1, output=same) for n in range(100)))
+    run = replace(said("x"), results=tuple(make_scored("a", epoch=n + 1, output=same) for n in range(40)))
     run_file.write(tmp_path / "a", run)
     assert run_file.read(tmp_path / "a").run == run
 
