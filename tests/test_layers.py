@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def part_of(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
 def imports(file: Path, *, at_start: bool = False) -> set[str]:
     """Dotted names that a file imports; with `at_start` only those that run when it is imported."""
     tree = ast.parse(file.read_text("utf-8"))

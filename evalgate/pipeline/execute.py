@@ -22,8 +22,10 @@ from evalgate.records import Case, CaseRef, Json, Result, Run, Scored, fingerpri
 from evalgate.runner.journal import Journal
 from evalgate.runner.journal_lines import Header
 from evalgate.runner.plan import Plan
+from evalgate.runner.ports import Scorer
 from evalgate.runner.progress import Progress
-from evalgate.scorers.build import Scorer, build
+from evalgate.scorers.beside import Processes, beside
+from evalgate.scorers.build import build
 
 Compare: TypeAlias = Callable[[Run], tuple[Against, AskAgain]]
 """From a run's first results to what it is judged by, and how its baseline can be asked again."""
@@ -135,7 +137,11 @@ async def _open(
         ),
     )
     try:
-        built = {key: build(spec, open_judge=desk.open) for key, spec in suite.evalset.scorers.items()}
+        processes = await stack.enter_async_context(Processes(config.run.timeout_s))
+        built = {
+            key: beside(build(spec, open_judge=desk.open), spec, processes)
+            for key, spec in suite.evalset.scorers.items()
+        }
         endpoint = await stack.enter_async_context(config.endpoint.open(opening))
     except InputError as error:
         raise InputError([replace(fault, where=_placed(config.path, fault.where)) for fault in error.faults]) from error

@@ -18,11 +18,11 @@ from evalgate.records import Case, Confirmation, Json, Output, Request, Result, 
 from evalgate.runner.journal import Journal
 from evalgate.runner.journal_lines import Header
 from evalgate.runner.plan import Plan
+from evalgate.runner.ports import Scorer
 from evalgate.runner.progress import Progress
 from evalgate.runner.run import Outcome
 from evalgate.runner.run import run as run_plan
 from evalgate.runner.settings import Limits
-from evalgate.scorers.build import Scorer
 
 AGAIN = "\x00baseline"
 """Ends the id of a case that is put to the baseline: no id of an eval set can hold it."""

@@ -107,6 +107,8 @@ class Evaluator:
     async def _ask(self, scorer: Scorer, case: Case, output: Output) -> Score:
         """One scorer's judgement. Raises GaveUp for whatever else it gives."""
         try:
+            if scorer.is_beside:
+                return await scorer.score(case, output)
             if scorer.is_async:
                 return await self._caller.judge(lambda: scorer.score(case, output))
             return scorer.score_now(case, output)

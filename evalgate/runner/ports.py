@@ -15,7 +15,7 @@ class Endpoint(Protocol):
 
 
 class Scorer(Protocol):
-    """A judge of outputs. `score_now` is called where `is_async` is false, else `score`."""
+    """A judge of outputs. `score_now` is called where neither `is_async` nor `is_beside` is true, else `score`."""
 
     @property
     def name(self) -> str: ...
@@ -25,6 +25,9 @@ class Scorer(Protocol):
     def weight(self) -> float: ...
     @property
     def is_async(self) -> bool: ...
+    @property
+    def is_beside(self) -> bool:
+        """Whether it judges in another process, which bounds its time itself. May become true during a run."""
 
     def score_now(self, case: Case, output: Output) -> Score:
         """The judgement, without waiting for anything. Raises ScorerError."""

@@ -12,7 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from evalgate.errors import CallError, InputError, ScorerError
 from evalgate.records import Case, Json, Output, Score, ScorerSpec, fingerprint
@@ -37,6 +37,8 @@ class Scorer:
     weight: float
     is_async: bool
     """Whether it waits for something: then `score`, else `score_now`."""
+    is_beside: ClassVar[bool] = False
+    """It judges where it is called."""
     _judge: Judgement = field(repr=False)
     _problem: Callable[[Case], str | None] = field(repr=False)
     _own: OwnFunction | None = field(default=None, repr=False)

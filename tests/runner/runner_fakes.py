@@ -65,6 +65,8 @@ class FakeEndpoint:
 class FakeScorer:
     """Gives what `judge(case, output)` gives or raises."""
 
+    is_beside = False
+
     def __init__(
         self,
         judge: Callable[[Case, Output], float] = lambda case, output: float(output.text == case.expected),
