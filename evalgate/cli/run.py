@@ -100,7 +100,7 @@ def _next_step(done: Done, options: RunOptions) -> str | None:
     again = options.again("--resume", done.unfinished) if done.unfinished else ""
     if again and done.store is None:
         return f"Mend the history, then record what was run without repeating a call: {again}"
-    if again and str(run.stopped).startswith(("budget", "deadline")):
+    if again and str(run.stopped).startswith(("budget", "call limit", "deadline")):
         return f"Raise it, then go on without repeating a call: {again}"
     if verdict.verdict is VerdictName.NOT_COMPARABLE:
         return "If the change is meant, begin a new baseline: record a run of it with `evalgate run --no-gate`."

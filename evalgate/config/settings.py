@@ -35,6 +35,8 @@ class RunSettings:
     """Further attempts after one that another attempt may mend."""
     budget_usd: Positive | None = None
     """What all calls may cost together; null: no bound."""
+    max_calls: Annotated[int, Field(ge=1)] | None = None
+    """How many requests may be sent, retries, repeats, fresh calls and judges' included; null: no bound."""
     cache: bool = True
     """Accepted; answers are not reused yet, every run makes its calls."""
 

@@ -16,9 +16,11 @@ from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.errors import InputError
 from evalgate.pipeline.judging import JudgeDesk
 from evalgate.pipeline.load import Suite
+from evalgate.pipeline.rationing import Charged, Rationed
 from evalgate.pipeline.session import AskAgain, Session, discreet
 from evalgate.pipeline.staged import Against, staged
 from evalgate.records import Case, CaseRef, Json, Result, Run, Scored, fingerprint
+from evalgate.runner.allowance import Allowance
 from evalgate.runner.journal import Journal
 from evalgate.runner.journal_lines import Header
 from evalgate.runner.plan import Plan
@@ -91,8 +93,9 @@ async def _execute(
     compare: Compare | None,
 ) -> Execution:
     async with AsyncExitStack() as stack:
-        endpoint, built, opening = await _open(stack, suite, environ)
-        session = Session(suite, endpoint, built, journal, progress, header, stack, opening)
+        allowance = Allowance(suite.config.run.max_calls, used=journal.used.requests)
+        endpoint, built, opening = await _open(stack, suite, environ, allowance, journal)
+        session = Session(suite, endpoint, built, journal, progress, header, stack, opening, allowance)
         outcome = await session.call(Plan(cases=suite.selected, epochs=suite.config.run.epochs))
         run = Run(
             id=header.run_id,
@@ -118,7 +121,7 @@ async def _execute(
 
 
 async def _open(
-    stack: AsyncExitStack, suite: Suite, environ: Mapping[str, str]
+    stack: AsyncExitStack, suite: Suite, environ: Mapping[str, str], allowance: Allowance, journal: Journal
 ) -> tuple[Endpoint, Mapping[str, Scorer], Opening]:
     """The endpoint and every scorer, ready. Raises InputError for what only opening them can find."""
     config = suite.config
@@ -135,6 +138,7 @@ async def _open(
         read=lambda given: configuration.read_endpoint(
             given, base_dir=config.base_dir, environ=environ, endpoint_kinds=endpoints.KINDS
         ),
+        charged=lambda opened: Charged(opened, allowance, journal),
     )
     try:
         processes = await stack.enter_async_context(Processes(config.run.timeout_s))
@@ -145,7 +149,7 @@ async def _open(
         endpoint = await stack.enter_async_context(config.endpoint.open(opening))
     except InputError as error:
         raise InputError([replace(fault, where=_placed(config.path, fault.where)) for fault in error.faults]) from error
-    return discreet(endpoint, config.endpoint.secrets(environ)), built, opening
+    return discreet(Rationed(endpoint, allowance), config.endpoint.secrets(environ)), built, opening
 
 
 def _placed(path: Path, where: str) -> str:
@@ -158,7 +162,7 @@ def preflight(suite: Suite, environ: Mapping[str, str]) -> None:
 
     async def open_and_close() -> None:
         async with AsyncExitStack() as stack:
-            _, _, opening = await _open(stack, suite, environ)
+            _, _, opening = await _open(stack, suite, environ, Allowance(None), Journal.null())
             again = suite.config.baseline_endpoint
             if again is not None and again.missing_credentials(environ) is None:
                 await _open_as("baseline_endpoint", again, suite, stack, opening)

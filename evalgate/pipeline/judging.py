@@ -23,9 +23,12 @@ class JudgeDesk:
         *,
         default: Settings | None,
         read: Callable[[Mapping[str, Json]], Settings],
+        charged: Callable[[Endpoint], Endpoint],
     ) -> None:
-        """default: the configuration's `judge`; read: checks a judge's own `endpoint`, raises InputError."""
+        """default: the configuration's `judge`; read: checks a judge's own `endpoint`, raises InputError; charged: the
+        endpoint with its calls counted."""
         self._stack, self._opening, self._default, self._read = stack, opening, default, read
+        self._charged = charged
 
     def open(self, wanted: Mapping[str, Json] | None) -> AskedEndpoint:
         """The endpoint of a judge. Raises InputError where neither it nor the configuration names one."""
@@ -36,14 +39,16 @@ class JudgeDesk:
         lacking = settings.missing_credentials(self._opening.environ)
         if lacking is not None:
             raise InputError(Fault(where="scorer `judge`", what=lacking))
-        return AskedEndpoint(self._stack, self._opening, settings)
+        return AskedEndpoint(self._stack, self._opening, settings, self._charged)
 
 
 class AskedEndpoint:
     """One judge's endpoint: messages in, output out."""
 
-    def __init__(self, stack: AsyncExitStack, opening: Opening, settings: Settings) -> None:
-        self._stack, self._opening, self._settings = stack, opening, settings
+    def __init__(
+        self, stack: AsyncExitStack, opening: Opening, settings: Settings, charged: Callable[[Endpoint], Endpoint]
+    ) -> None:
+        self._stack, self._opening, self._settings, self._charged = stack, opening, settings, charged
         self._opened: dict[str, Endpoint] = {}
         self.identity: Mapping[str, Json] = settings.identity(opening.base_dir)
 
@@ -68,5 +73,5 @@ class AskedEndpoint:
                 settings = replace(settings, response_format=response_format)  # type: ignore[call-arg]
             # No await between the look-up and this line's first step would be needed if opening were free of waiting;
             # two judges that meet here open twice, and both are closed with the stack.
-            self._opened[key] = await self._stack.enter_async_context(settings.open(self._opening))
+            self._opened[key] = self._charged(await self._stack.enter_async_context(settings.open(self._opening)))
         return self._opened[key]

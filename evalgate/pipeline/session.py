@@ -14,7 +14,9 @@ from evalgate.errors import InputError
 from evalgate.gate import Doubt, More
 from evalgate.pipeline.journals import fresh_path
 from evalgate.pipeline.load import Suite
+from evalgate.pipeline.rationing import Rationed
 from evalgate.records import Case, Confirmation, Json, Output, Request, Result, Run, Usage, fingerprint
+from evalgate.runner.allowance import Allowance
 from evalgate.runner.journal import Journal
 from evalgate.runner.journal_lines import Header
 from evalgate.runner.plan import Plan
@@ -53,9 +55,10 @@ class Session:
         header: Header,
         stack: AsyncExitStack,
         opening: Opening,
+        allowance: Allowance,
     ) -> None:
         self._suite, self._endpoint, self._journal, self._progress = suite, endpoint, journal, progress
-        self._header, self._stack, self._opening = header, stack, opening
+        self._header, self._stack, self._opening, self._allowance = header, stack, opening, allowance
         self._scorers = {case.id: tuple(built[key] for key in case.scorers) for case in suite.selected}
         self._cases = {case.id: case for case in suite.selected}
         self._began_at = time.monotonic()
@@ -122,7 +125,8 @@ class Session:
             opened = await self._stack.enter_async_context(asked.settings.open(self._opening))
         except InputError as error:
             return None, AskAgain(settings=None, how=f"the baseline cannot be called again: {error}")
-        return discreet(opened, asked.settings.secrets(self._opening.environ)), asked
+        rationed = Rationed(opened, self._allowance)
+        return discreet(rationed, asked.settings.secrets(self._opening.environ)), asked
 
     async def _call_fresh(self, plan: Plan, endpoint: Endpoint, asked: AskAgain) -> Outcome:
         journal = self._open_fresh_journal(asked)
@@ -159,7 +163,9 @@ class Session:
         if path is None:
             return Journal.null()
         used = self._journal.used  # one budget over everything
+        before = used.requests
         journal = self._resume_fresh(path) if path.exists() else None
+        self._allowance.lower(used.requests - before)
         if journal is None:
             journal = Journal.create(path, self._header)
             journal.used = used
@@ -181,13 +187,19 @@ class Session:
             return None
 
     def room(self) -> int | None:
-        budget, used = self._suite.config.run.budget_usd, self._journal.used
-        if budget is None or not used.calls or not used.known_usd:
-            return None
-        return max(0, int((budget - used.known_usd) / (used.known_usd / used.calls)))
+        budget, used, left = self._suite.config.run.budget_usd, self._journal.used, self._allowance.left
+        bounds: list[float] = []
+        if budget is not None and used.calls and used.known_usd:
+            bounds.append((budget - used.known_usd) / (used.known_usd / used.calls))
+        if left is not None:
+            bounds.append(left * used.calls / used.requests if used.calls else left)  # each is judged as those so far
+        return max(0, int(min(bounds))) if bounds else None
 
     def usage(self) -> Usage:
-        """What all calls of the run have used, fresh ones included."""
+        """What all calls of the run have used, fresh ones and judges' included."""
+        judged = self._journal.used.judge_calls
+        if judged:
+            self.notes.append(f"{judged:,} of its calls went to judges.")
         return self._journal.used.usage(time.monotonic() - self._began_at)
 
     def _limits(self) -> Limits:

@@ -33,7 +33,7 @@ class GaveUp(Exception):
 
 
 class Halted(Exception):
-    """The run ended before this call could be made again."""
+    """The run has ended, so this call is not made, or not made again. Its text says why where nobody knows yet."""
 
 
 class Caller:
@@ -82,6 +82,8 @@ class Caller:
                 wait_s = self._wait(error, attempts)
                 if self._is_halted:  # while this attempt was under way: there will be no other
                     raise Halted from error
+            except Halted:
+                raise
             except Exception as error:
                 raise GaveUp(error, attempts) from error
             finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evalgate.errors import CallError, CallFault, EvalgateError
 from evalgate.records import Case, Failed, Output, Request, Result, Score, Scored, Stage, weighted_mean
-from evalgate.runner.calls import Caller, GaveUp
+from evalgate.runner.calls import Caller, GaveUp, Halted
 from evalgate.runner.meter import Meter
 from evalgate.runner.ports import Endpoint, Scorer
 
@@ -36,14 +36,17 @@ class Evaluator:
         caller: Caller,
         meter: Meter,
         rescue: Callable[[Result], object],
+        in_vain: Callable[[int], object],
     ) -> None:
-        """rescue: is given the answered but unjudged result of a case whose judging the end of the run cuts short."""
+        """rescue: is given the answered but unjudged result of a case whose judging the end of the run cuts short.
+        in_vain: is told how many attempts a case has had that will have no result in this session."""
         self._endpoint = endpoint
         self._render = render
         self._scorers = scorers
         self._caller = caller
         self._meter = meter
         self._rescue = rescue
+        self._in_vain = in_vain
 
     async def evaluate(self, case: Case, epoch: int) -> Finished:
         """The result of asking and judging. Raises Halted if the run ends before it has one."""
@@ -54,12 +57,26 @@ class Evaluator:
                 Failed(case_id=case.id, epoch=epoch, stage=Stage.RENDER, cause=_told(error), attempts=0),
             )
 
+        made = 0
+
         async def ask() -> Output:
+            nonlocal made
+            made += 1
             self._meter.called()
-            return await self._endpoint.call(request)
+            try:
+                return await self._endpoint.call(request)
+            except Halted:
+                made -= 1
+                self._meter.not_called()
+                raise
+            finally:
+                self._meter.in_flight -= 1
 
         try:
             output, attempts = await self._caller.call(ask)
+        except (asyncio.CancelledError, Halted):
+            self._in_vain(made)
+            raise
         except GaveUp as end:
             if isinstance(end.error, CallError):
                 cause, fault = _cause(end), end.error.fault
@@ -71,7 +88,7 @@ class Evaluator:
         self._meter.answered(output)
         try:
             return Finished(await self.judge(case, epoch, output, attempts))
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Halted):
             self._rescue(_unjudged(case, epoch, output, attempts, "the run ended before it was judged"))
             raise
 
@@ -105,14 +122,14 @@ class Evaluator:
         )
 
     async def _ask(self, scorer: Scorer, case: Case, output: Output) -> Score:
-        """One scorer's judgement. Raises GaveUp for whatever else it gives."""
+        """One scorer's judgement. Raises GaveUp for whatever else it gives, Halted where no call is left."""
         try:
             if scorer.is_beside:
                 return await scorer.score(case, output)
             if scorer.is_async:
                 return await self._caller.judge(lambda: scorer.score(case, output))
             return scorer.score_now(case, output)
-        except GaveUp:
+        except (GaveUp, Halted):
             raise
         except Exception as error:  # scorers are users' code
             raise GaveUp(error, 1) from error

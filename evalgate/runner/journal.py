@@ -20,7 +20,7 @@ from typing import IO
 
 from evalgate.codec import result_from_json, result_to_json
 from evalgate.errors import Fault, InputError, StoreError
-from evalgate.records import Json, Result
+from evalgate.records import Json, Output, Result
 from evalgate.runner.journal_lines import (
     NEW,
     Header,
@@ -183,6 +183,17 @@ class Journal:
             for key in keys:
                 del self.kept[key]
 
+    def write_in_vain(self, attempts: int) -> None:
+        """Keeps that attempts were made which have led to no result: they count all the same. Raises StoreError."""
+        if self._file is not None and attempts:
+            self._append({"in_vain": attempts})
+
+    def write_judged(self, output: Output | None) -> None:
+        """Keeps what one attempt at a judge's endpoint has used; None: it failed. Raises StoreError."""
+        if self._file is not None:
+            used = ("tokens_in", "tokens_out", "cost_usd")
+            self._append({"judged": output and {name: getattr(output, name) for name in used}})
+
     def close(self) -> None:
         """Forces everything to the disk and lets go of the file, which stays. Raises StoreError if that fails."""
         if self._file is None:
@@ -268,6 +279,10 @@ class Journal:
         elif "forget" in row:
             for case_id, epoch in row["forget"]:
                 self.kept.pop((case_id, epoch), None)
+        elif "in_vain" in row:
+            self.used.in_vain(row["in_vain"])
+        elif "judged" in row:
+            self.used.judged(None if row["judged"] is None else Output(**row["judged"]))
         else:
             result = result_from_json(row)
             self.kept[(result.case_id, result.epoch)] = result

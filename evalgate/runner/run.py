@@ -28,6 +28,9 @@ UNWATCHED = (
     "Write it under `endpoint.price` (0 if it is free)."
 )
 
+SLACK = 1e-9
+"""Of a budget, for what sums of dollars lose to rounding."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
@@ -73,7 +76,7 @@ async def run(
         clock=clock,
         sleep=sleep,
         rng=rng or random.Random(),
-        on_retry=progress.retry,
+        on_retry=session.retried,
     )
     evaluator = Evaluator(
         endpoint=endpoint,
@@ -82,6 +85,7 @@ async def run(
         caller=caller,
         meter=session.meter,
         rescue=journal.write,
+        in_vain=journal.write_in_vain,
     )
     return await session.run(caller, evaluator, scorers)
 
@@ -106,6 +110,7 @@ class _Session:
         self.was_answered = False
         self.failures = 0
         """Results in a row that the endpoint did not answer."""
+        self.landed = asyncio.Event()
         self.workers: list[asyncio.Task[None]] = []
 
     async def run(self, caller: Caller, evaluator: Evaluator, scorers: Callable[[Case], Sequence[Scorer]]) -> Outcome:
@@ -162,14 +167,17 @@ class _Session:
                 self._too_late()
             if self.stopped is not None:
                 return
-            kept = self.journal.kept.get((case.id, epoch))
-            if kept is not None and kept.output is not None:
-                result = await self.evaluator.judge(case, epoch, kept.output, kept.attempts)
-                self._record(result, is_rejudged=True)
-                continue
             try:
+                kept = self.journal.kept.get((case.id, epoch))
+                if kept is not None and kept.output is not None:
+                    result = await self.evaluator.judge(case, epoch, kept.output, kept.attempts)
+                    self._record(result, is_rejudged=True)
+                    continue
+                await self._wait_for_money()
                 finished = await self.evaluator.evaluate(case, epoch)
-            except Halted:
+            except Halted as end:
+                if reason := str(end):
+                    self._halt(reason)
                 return
             self._record(finished.result)
             self._watch_endpoint(finished)
@@ -179,6 +187,11 @@ class _Session:
         self.journal.write(result, is_rejudged=is_rejudged)
         self.results[(result.case_id, result.epoch)] = result
         self.progress.advance(result)
+        self._wake()
+
+    def retried(self, fault: CallFault, wait_s: float) -> None:
+        self.progress.retry(fault, wait_s)
+        self._wake()
 
     # ---- what ends a run early ----
 
@@ -187,6 +200,7 @@ class _Session:
         if self.stopped is None:
             self.stopped = reason
             self.caller.halt()
+            self._wake()
 
     def _abort(self, reason: str) -> None:
         """Also cancels the calls in flight."""
@@ -206,8 +220,27 @@ class _Session:
         if budget is None:
             return
         # Calls in flight are finished: they are paid for.
-        if self.meter.known_usd >= budget:
+        if self.meter.known_usd >= budget * (1 - SLACK):
             self._halt(f"budget of {_dollars(budget)} spent")
+
+    async def _wait_for_money(self) -> None:
+        """Until the budget is expected to bear one more call beside those in flight. Raises Halted where it never will,
+        so that what is overspent does not grow with the calls in flight."""
+        budget, meter = self.limits.budget_usd, self.meter
+        if budget is None:
+            return
+        while meter.known_usd + (meter.in_flight + 1) * meter.expected_usd > budget * (1 + SLACK):
+            if self.stopped is not None:
+                raise Halted
+            if not meter.in_flight:
+                left = _dollars(max(0.0, budget - meter.known_usd))
+                raise Halted(f"budget of {_dollars(budget)} spent but for {left}, less than a call costs")
+            await self.landed.wait()
+
+    def _wake(self) -> None:
+        """Lets those go on who wait for what becomes of a call in flight."""
+        self.landed.set()
+        self.landed.clear()
 
     def _watch_endpoint(self, finished: Finished) -> None:
         """Ends a run whose endpoint is not there, rather than retrying for hours."""

@@ -18,8 +18,9 @@ class Limits:
     max_retries: int = 5
     """Further attempts after a failed first one, for faults that another attempt may mend."""
     budget_usd: float | None = None
-    """What the calls may cost together, resumed or not; None: no bound. Calls in flight when it is reached are
-    finished, so it is overspent by at most `concurrency` calls."""
+    """What the calls may cost together, judges' included, resumed or not; None: no bound. A call begins only while the
+    budget is expected to bear it beside those in flight, by the mean of the prices seen so far; the first ones in
+    flight, at most `concurrency`, begin before any price is known."""
     backoff_s: float = 0.5
     """Upper end of the first random wait before another attempt; doubles with each."""
     backoff_max_s: float = 30.0

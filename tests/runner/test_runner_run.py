@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from builders import make_case, make_output
-from runner_fakes import FakeEndpoint, FakeScorer, FakeTime, Watcher, go, make_cases
+from runner_fakes import HEADER, FakeEndpoint, FakeScorer, FakeTime, Watcher, go, make_cases
 
 from evalgate.errors import HOPELESS, RETRYABLE, CallError, CallFault, InputError, ScorerError
 from evalgate.records import Case, Failed, Output, Request, Result, Scored, Stage
+from evalgate.runner.allowance import Allowance
+from evalgate.runner.journal import Journal
 
 
 def only(results: tuple[Result, ...]) -> Result:
@@ -387,6 +390,41 @@ def test_a_call_that_fails_after_the_budget_is_spent_is_not_made_again() -> None
     outcome = asyncio.run(go(9, endpoint=endpoint, budget_usd=2, concurrency=2, backoff_s=1e6, backoff_max_s=1e6))
     assert endpoint.asked.count(("case-0000", 1)) == 1
     assert [result.case_id for result in outcome.results] == ["case-0001", "case-0002"]
+
+
+def test_what_is_overspent_does_not_grow_with_the_calls_in_flight() -> None:
+    """Once a price is known, a call begins only while the budget is expected to bear it beside the others."""
+    outcome = asyncio.run(go(500, endpoint=FakeEndpoint(takes_s=0.001), budget_usd=1.0, concurrency=64))
+    assert 0.99 <= (outcome.usage.cost_usd or 0) <= 1.0 + 1e-9
+    assert str(outcome.stopped).startswith("budget of $1.00 spent")
+
+
+class Rationed(FakeEndpoint):
+    """Fails every other time, and asks before each attempt whether there is one left."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(self.answer_in_turn, takes_s=0.001)
+        self.allowance = Allowance(most)
+
+    def answer_in_turn(self, request: Request, attempt: int) -> Output:
+        if attempt % 2:
+            raise CallError(CallFault.SERVER, "500")
+        return make_output()
+
+    async def call(self, request: Request) -> Output:
+        self.allowance.take()
+        return await super().call(request)
+
+
+def test_retries_count_against_the_limit_of_calls(tmp_path: Path) -> None:
+    """Also those of cases that come to no result: whoever goes on with the run knows of them."""
+    endpoint = Rationed(25)
+    with Journal.create(tmp_path / "j.jsonl", HEADER) as journal:
+        outcome = asyncio.run(go(100, endpoint=endpoint, journal=journal, concurrency=8))
+    assert len(endpoint.asked) == outcome.usage.calls == 25
+    assert outcome.stopped == f"call limit of 25 reached, after {len(outcome.results)} of 100 results"
+    with Journal.resume(tmp_path / "j.jsonl", HEADER)[0] as again:
+        assert again.used.requests == 25
 
 
 def test_answers_from_a_cache_do_not_use_the_budget() -> None:
