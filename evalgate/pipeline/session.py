@@ -98,7 +98,7 @@ class Session:
         if baseline is not None:
             fresh = _Both(self._endpoint, baseline)
             again = [case.id for case in cases if asked.requests is None or case.id in asked.requests]
-            twins = {case_id: replace(self._cases[case_id], id=_twin(case_id)) for case_id in again}
+            twins = {case_id: replace(self._cases[case_id], id=case_id + AGAIN) for case_id in again}
             turns = [twin for case in cases for twin in (case, twins.get(case.id)) if twin is not None]
         outcome = await self._call_fresh(Plan(cases=tuple(turns), epochs=doubt.epochs), fresh, asked)
         if outcome.stopped is not None:
@@ -156,8 +156,8 @@ class Session:
     def _open_fresh_journal(self, asked: AskAgain) -> Journal:
         """Fresh calls have a journal of their own beside the run's: there a case has other answers.
 
-        What an interrupted confirmation has kept holds, as long as the same baseline is asked. A pair of which one side
-        is missing is asked again whole: both sides have to meet the same minutes.
+        What an interrupted confirmation has kept holds, as long as the same baseline is asked: the sides took turns, so
+        that both have met the same minutes, but for the few calls that were in flight.
         """
         path = fresh_path(self._journal)
         if path is None:
@@ -173,9 +173,6 @@ class Session:
         if asked.settings is not None:
             baseline = [asked.settings.identity(self._suite.config.base_dir), asked.requests]
         journal.keep_under(fingerprint(baseline))
-        if baseline is not None:
-            twins = {(_twin(case_id), epoch) for case_id, epoch in journal.kept}
-            journal.forget([key for key in journal.kept if key not in twins])
         return journal
 
     def _resume_fresh(self, path: Path) -> Journal | None:
@@ -254,11 +251,6 @@ def discreet(endpoint: Endpoint, secrets: Sequence[str]) -> Endpoint:
 
 def _is_twin(case_id: str) -> bool:
     return case_id.endswith(AGAIN)
-
-
-def _twin(case_id: str) -> str:
-    """The same case on the other side."""
-    return case_id.removesuffix(AGAIN) if _is_twin(case_id) else case_id + AGAIN
 
 
 def _together(first: Sequence[Result], second: Sequence[Result]) -> tuple[Result, ...]:

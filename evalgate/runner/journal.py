@@ -12,7 +12,6 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -176,13 +175,6 @@ class Journal:
             self._mark = mark
             self.kept.clear()
 
-    def forget(self, keys: Sequence[tuple[str, int]]) -> None:
-        """These results count as never made; what they have used still counts. Raises StoreError."""
-        if self._file is not None and keys:
-            self._append({"forget": keys})
-            for key in keys:
-                del self.kept[key]
-
     def write_in_vain(self, attempts: int) -> None:
         """Keeps that attempts were made which have led to no result: they count all the same. Raises StoreError."""
         if self._file is not None and attempts:
@@ -276,9 +268,6 @@ class Journal:
         if "mark" in row:
             self._mark = row["mark"]
             self.kept.clear()
-        elif "forget" in row:
-            for case_id, epoch in row["forget"]:
-                self.kept.pop((case_id, epoch), None)
         elif "in_vain" in row:
             self.used.in_vain(row["in_vain"])
         elif "judged" in row:
