@@ -71,7 +71,9 @@ def saying(answer: bytes, *, stays: bool = False, after: bytes = b"\r\n\r\n") ->
 
 
 @contextlib.asynccontextmanager
-async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(
+    handler: Handler, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+) -> AsyncIterator[int]:
     """A server on localhost; gives its port."""
     tasks: set[asyncio.Task[Any]] = set()
 
@@ -85,7 +87,7 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
         with contextlib.suppress(ConnectionError, TimeoutError, ssl.SSLError):
             await asyncio.wait_for(writer.wait_closed(), 1)
 
-    server = await asyncio.start_server(quiet, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(quiet, address, 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import gzip
-import ipaddress
 import resource
-import ssl
 import subprocess
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from endpoint_servers import Canned, Handler, read_request, saying, serving
 
 from evalgate.endpoints.transport import Reply, open_transport
@@ -28,22 +19,17 @@ from evalgate.errors import CallError, CallFault
 KEY = "sk-verysecret-0123456789"
 
 
-async def send(url: str, timeout_s: float = 5.0, environ: Mapping[str, str] | None = None) -> Reply:
-    opened = open_transport(url, concurrency=4, timeout_s=timeout_s, environ=environ or {}, secrets=(KEY,))
+async def send(url: str, timeout_s: float = 5.0) -> Reply:
+    opened = open_transport(url, concurrency=4, timeout_s=timeout_s, environ={}, secrets=(KEY,))
     async with opened as transport:
         return await transport.send("POST", url, {"authorization": f"Bearer {KEY}"}, b"{}")
 
 
-def failure(
-    handler: Handler,
-    scheme: str = "http",
-    tls: ssl.SSLContext | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> CallError:
+def failure(handler: Handler) -> CallError:
     async def run() -> CallError:
-        async with serving(handler, tls) as port:
+        async with serving(handler) as port:
             with pytest.raises(CallError) as caught:
-                await send(f"{scheme}://localhost:{port}/v1", 1.0, environ)
+                await send(f"http://localhost:{port}/v1", 1.0)
             return caught.value
 
     return asyncio.run(run())
@@ -217,127 +203,6 @@ def test_an_unreachable_server_is_named_with_host_and_port() -> None:
     assert "no connection to 127.0.0.1:9: connection refused. Check that the server runs there" in str(refused)
     assert "no-such-host.invalid:81" in str(unknown)
     assert "Check the host name" in str(unknown)
-
-
-# ---- TLS --------------------------------------------------------------------------------------------------
-
-
-class Authority:
-    """A certificate authority in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of a test")])
-        certificate = self._sign(self.name, self.key, x509.BasicConstraints(True, None))
-        self.file = folder / "authority.pem"
-        self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def server(self, name: str) -> ssl.SSLContext:
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName(
-            [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            if name == "localhost"
-            else [x509.DNSName(name)]
-        )
-        certificate = self._sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key, names)
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        file = self.folder / f"{name}.pem"
-        file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
-
-    def _sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
-    ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
-        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
-        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
-        builder = builder.not_valid_after(now + datetime.timedelta(days=1)).add_extension(extension, critical=False)
-        return builder.sign(self.key, hashes.SHA256())
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-def test_a_certificate_of_an_unknown_authority_is_refused(authority: Authority) -> None:
-    """Nobody can listen in with a certificate of their own; the message names the variable that helps."""
-    error = failure(Canned(), "https", authority.server("localhost"))
-    assert error.fault is CallFault.CERTIFICATE
-    assert "certificate" in str(error)
-    assert "SSL_CERT_FILE" in str(error)
-
-
-def test_an_own_authority_is_trusted_through_ssl_cert_file(authority: Authority) -> None:
-    """With the authority's file in SSL_CERT_FILE its servers are reached, but not under another's name."""
-    environ = {"SSL_CERT_FILE": str(authority.file)}
-
-    async def run() -> Reply:
-        async with serving(Canned(body=b'"hi"'), authority.server("localhost")) as port:
-            return await send(f"https://localhost:{port}/", environ=environ)
-
-    assert asyncio.run(run()).body == b'"hi"'
-    mismatch = failure(Canned(), "https", authority.server("other.example"), environ)
-    assert mismatch.fault is CallFault.CERTIFICATE
-    assert "not valid for 'localhost'" in str(mismatch)
-
-
-def test_plain_http_behind_https_and_the_reverse_are_told(authority: Authority) -> None:
-    """The scheme is what a user gets wrong: both errors name it, and asking again would not help the first."""
-    plain = failure(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n", after=b""), "https")
-    tls = failure(Canned(), "http", authority.server("localhost"))
-    assert plain.fault is CallFault.BAD_ANSWER
-    assert "does not answer in TLS" in str(plain) and "is it http:// there?" in str(plain)
-    assert "HTTPS" in str(tls)
-
-
-# ---- proxies ----------------------------------------------------------------------------------------------
-
-
-def test_an_http_proxy_is_used_with_its_password_which_is_not_sent_on() -> None:
-    """HTTP_PROXY holds: the request goes there, with the proxy's credentials in a header of their own."""
-    proxy = Canned(body=b'"from afar"')
-
-    async def run() -> Reply:
-        async with serving(proxy) as port:
-            proxies = {"HTTP_PROXY": f"http://user:password@127.0.0.1:{port}"}
-            return await send("http://model.example/v1", environ=proxies)
-
-    assert asyncio.run(run()).body == b'"from afar"'
-    assert proxy.heads[0].startswith(b"POST http://model.example/v1 HTTP/1.1")
-    assert b"proxy-authorization: basic" in proxy.heads[0].lower()
-
-
-def test_https_goes_through_the_proxy_as_a_tunnel() -> None:
-    """HTTPS_PROXY sees the host, and neither the request nor the key."""
-    proxy = Canned(status=502)
-
-    async def run() -> None:
-        async with serving(proxy) as port:
-            proxies = {"HTTPS_PROXY": f"http://127.0.0.1:{port}"}
-            with pytest.raises(CallError) as caught:
-                await send("https://model.example/v1", 1.0, proxies)
-            assert caught.value.fault is CallFault.CONNECTION
-
-    asyncio.run(run())
-    assert proxy.heads[0].startswith(b"CONNECT model.example:443 HTTP/1.1")
-    assert KEY.encode() not in proxy.heads[0]
-
-
-def test_no_proxy_hosts_are_reached_directly() -> None:
-    """NO_PROXY holds: a proxy that does not exist is not asked."""
-
-    async def run() -> Reply:
-        async with serving(Canned(body=b"1")) as port:
-            proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,127.0.0.1"}
-            return await send(f"http://127.0.0.1:{port}/", environ=proxies)
-
-    assert asyncio.run(run()).body == b"1"
 
 
 def test_the_kinds_load_without_an_http_client() -> None:
