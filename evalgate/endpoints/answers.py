@@ -28,8 +28,8 @@ class NotJson(ValueError):
 def parse_json(body: bytes | str) -> Json:
     """The JSON value in `body`. Raises NotJson: not UTF-8, not JSON, NaN or Infinity, nested too deeply."""
     try:
-        text = body.decode("utf-8-sig") if isinstance(body, bytes) else body
-        value = json.loads(text, parse_constant=_refuse_constant)
+        text = body.removeprefix(_BYTE_ORDER_MARK).decode() if isinstance(body, bytes) else body
+        value = _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise NotJson(f"not UTF-8 at byte {error.start}") from None
     except RecursionError:
@@ -39,7 +39,15 @@ def parse_json(body: bytes | str) -> Json:
     except ValueError as error:
         raise NotJson(f"not JSON ({error})") from None
     # Half a surrogate pair is legal JSON and illegal UTF-8: it would fail much later, when the run is stored.
-    return _without_surrogates(value) if "\\ud" in text.lower() else value
+    return _without_surrogates(value) if "\\ud" in text or "\\uD" in text else value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def bad_answer(what: str, secrets: Sequence[str] = (), said: str | None = None, check: str = "") -> CallError:
@@ -177,16 +185,16 @@ def _first(item: Mapping[str, Json], *names: str) -> Json:
 
 def _without_surrogates(value: Json) -> Json:
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        try:
+            value.encode()
+            return value
+        except UnicodeEncodeError:
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
         return [_without_surrogates(item) for item in value]
     if isinstance(value, dict):
         return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
     return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _wrong(name: str, expected: str, value: Json) -> NoReturn:

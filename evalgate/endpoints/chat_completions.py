@@ -44,6 +44,8 @@ _OWN_PARAMS = {
 }
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
 CHECK = "Check endpoint.base_url: it has to lead to chat completions and mostly ends in /v1"
 
 
@@ -142,41 +144,48 @@ class _ChatCompletions:
         self._secrets = secrets
         self._contexts = picker(settings.contexts, "contexts")
         self._pricing = pricing_for(settings.base_url, settings.price)
-        self._system = [{"role": "system", "content": settings.system}] if settings.system else []
+        # What every body begins and ends with; between them stand the messages.
+        system = _encode({"role": "system", "content": settings.system}) + ", " if settings.system else ""
+        self._begin = f'{{"model": {_encode(settings.model)}, "messages": [{system}'
+        self._end = self._after_messages({})
 
     async def call(self, request: Request) -> Output:
-        body = json.dumps(self._body(request), ensure_ascii=False).encode("utf-8", "replace")
-        reply = await self._transport.send("POST", self._url, self._headers, body)
+        reply = await self._transport.send("POST", self._url, self._headers, self.body_of(request))
         return output_of(reply, self._settings, self._contexts, self._pricing, self._secrets)
 
-    def _body(self, request: Request) -> dict[str, Json]:
+    def body_of(self, request: Request) -> bytes:
+        """What is sent for a request: JSON."""
+        is_usual = not request.params or request.params == self._settings.params
+        end = self._end if is_usual else self._after_messages(request.params)
+        messages = _encode([dict(message) for message in request.messages])
+        return f"{self._begin}{messages[1:-1]}{end}".encode("utf-8", "replace")
+
+    def _after_messages(self, params: Mapping[str, Json]) -> str:
         settings = self._settings
-        body: dict[str, Json] = {"model": settings.model, "messages": [*self._system, *map(dict, request.messages)]}
-        if settings.tools:
-            body["tools"] = list(settings.tools)
+        rest: dict[str, Json] = {"tools": list(settings.tools)} if settings.tools else {}
         if settings.response_format is not None:
-            body["response_format"] = settings.response_format
-        return body | dict(settings.params) | dict(request.params)
+            rest["response_format"] = settings.response_format
+        rest |= {**settings.params, **params}
+        return f"], {_encode(rest)[1:]}" if rest else "]}"
 
 
 def output_of(reply: Reply, settings: OpenAI, contexts: Pick, pricing: Pricing, secrets: tuple[str, ...]) -> Output:
     """The output in a chat completion. Raises CallError where it has none: no JSON, an error, no choice, no message."""
-    said = reply.body[: 1 << 14].decode("utf-8", "replace")
     try:
         answer = parse_json(reply.body)
     except NotJson as error:
-        raise bad_answer(f"the endpoint answered {reply.status}, but {error}", secrets, said, CHECK) from None
+        raise bad_answer(f"the endpoint answered {reply.status}, but {error}", secrets, _said(reply), CHECK) from None
     if not isinstance(answer, dict):
-        raise bad_answer("the endpoint's answer is no chat completion", secrets, said, CHECK)
+        raise bad_answer("the endpoint's answer is no chat completion", secrets, _said(reply), CHECK)
     if reported := error_in(answer, reply.headers, secrets):
         raise reported
-    message, finish_reason = _message_of(answer, secrets, said)
+    message, finish_reason = _message_of(answer, reply, secrets)
     try:
         text, calls = _text_of(message), tool_calls_of(message.get("tool_calls"), "message.tool_calls")
         if text is None and not calls:
             hint = ". Raise params.max_tokens" if finish_reason == "length" else ""
             reason = f"finish_reason {finish_reason}{hint}"
-            raise bad_answer(f"the message has neither content nor tool calls ({reason})", secrets, said)
+            raise bad_answer(f"the message has neither content nor tool calls ({reason})", secrets, _said(reply))
         model = text_of(answer.get("model"), "model")
         usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
         tokens_in = count_of(usage.get("prompt_tokens"), "usage.prompt_tokens")
@@ -199,15 +208,20 @@ def output_of(reply: Reply, settings: OpenAI, contexts: Pick, pricing: Pricing, 
         raise CallError(error.fault, f"the endpoint answered {reply.status}, but {error}") from None
 
 
-def _message_of(answer: dict[str, Json], secrets: tuple[str, ...], said: str) -> tuple[dict[str, Json], str | None]:
+def _said(reply: Reply) -> str:
+    """The beginning of an answer that cannot be used."""
+    return reply.body[: 1 << 14].decode("utf-8", "replace")
+
+
+def _message_of(answer: dict[str, Json], reply: Reply, secrets: tuple[str, ...]) -> tuple[dict[str, Json], str | None]:
     choices = answer.get("choices")
     if not isinstance(choices, list):
-        raise bad_answer("the endpoint's answer is no chat completion (no `choices`)", secrets, said, CHECK)
+        raise bad_answer("the endpoint's answer is no chat completion (no `choices`)", secrets, _said(reply), CHECK)
     if not choices:
-        raise bad_answer("the endpoint answered with empty `choices`", secrets, said, CHECK)
+        raise bad_answer("the endpoint answered with empty `choices`", secrets, _said(reply), CHECK)
     message = choices[0].get("message") if isinstance(choices[0], dict) else None
     if not isinstance(message, dict):
-        raise bad_answer("the endpoint's answer has no `choices[0].message`", secrets, said, CHECK)
+        raise bad_answer("the endpoint's answer has no `choices[0].message`", secrets, _said(reply), CHECK)
     finish_reason = choices[0].get("finish_reason")
     return message, finish_reason if isinstance(finish_reason, str) else None
 

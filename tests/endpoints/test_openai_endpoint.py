@@ -75,6 +75,22 @@ def test_the_request_is_a_chat_completion() -> None:
     }
 
 
+@pytest.mark.parametrize("system", [None, 'Say "ja".'])
+@pytest.mark.parametrize("params", [{}, {"temperature": 0}, {"temperature": 1, "stop": ["\n"]}])
+@pytest.mark.parametrize("prompt", ["2 + 2?", 'é "\\" \n\u2028 \U0001f600', "half \ud83d pair"])
+def test_any_text_and_any_parameters_travel_whole(system: str | None, params: dict[str, Any], prompt: str) -> None:
+    """What is the same in every body is written once; what a case brings cannot break out of its place."""
+    server = Canned(body=completion())
+
+    def make(url: str) -> Settings:
+        return OpenAI(base_url=f"{url}/v1", model='m"1', system=system, params={"temperature": 0, "top_p": 1})
+
+    ask_server(server, make, make_request(prompt, params=params))
+    user = {"role": "user", "content": prompt.replace("\ud83d", "?")}
+    told = [user] if system is None else [{"role": "system", "content": system}, user]
+    assert server.bodies[0] == {"model": 'm"1', "messages": told, "temperature": 0, "top_p": 1} | params
+
+
 def test_an_answer_is_read_whole() -> None:
     """Text, usage, the model that answered, its fingerprint, the id, why it ended; latency measured, price unknown."""
     output = answer_to(completion())
