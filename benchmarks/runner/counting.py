@@ -3,9 +3,9 @@
     python -m benchmarks.runner.counting [--port 0] [--latency-ms 100]
 
 Prints its port in the first line. `POST /forget` gives what was written down since the last time, by model and case, as
-`[[came, answered], ...]` on the monotonic clock that all processes of the machine share. A case is `case c000123: 17 +
-25` anywhere in the last message, and is answered with the sum; where its id ends in 7, with a wrong one, and by the
-model `worse` also where it ends in 3 or 5.
+`[[came, answered], ...]` on the monotonic clock that all processes of the machine share. A case is `case 000123: ...
+add 17 25` in the last message, and is answered with the sum; where its id ends in 7, with a wrong one, and by the model
+`worse` also where it ends in 3 or 5.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ASKED = re.compile(r"case (c\d+): (\d+) \+ (\d+)")
+ASKED = re.compile(r"case (\d+): .*add (\d+) (\d+)")
 ROOT = Path(__file__).parents[2]
 
 
 def question(number: int) -> tuple[str, str, str]:
     """The id of a case, what is asked and what is right."""
-    case_id, a, b = f"c{number:06d}", number * 7919 % 1000, number * 104729 % 1000
-    return case_id, f"case {case_id}: {a} + {b}", str(a + b)
+    a, b = number * 7919 % 1000, number * 104729 % 1000
+    asked = f"case {number:06d}: answer with one number and nothing else: add {a} {b}"
+    return f"c{number:06d}", asked, str(a + b)
 
 
 def is_answered_rightly(case_id: str, model: str) -> bool:
@@ -59,7 +60,8 @@ class Counting(asyncio.Protocol):
             self._calls.clear()
             return
         asked = json.loads(body)
-        case_id, a, b = ASKED.search(asked["messages"][-1]["content"]).groups()  # type: ignore[union-attr]
+        number, a, b = ASKED.search(asked["messages"][-1]["content"]).groups()  # type: ignore[union-attr]
+        case_id = f"c{number}"
         call: list[float | None] = [time.monotonic(), None]
         self._calls.setdefault(f"{asked['model']}/{case_id}", []).append(call)
         reply = str(int(a) + int(b) + (not is_answered_rightly(case_id, asked["model"])))

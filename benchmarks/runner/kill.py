@@ -2,11 +2,11 @@
 
     python -m benchmarks.runner.kill [--kills 200] [--cases 2000] [--signal KILL|TERM|INT] [--steps]
 
-Moments are uniform over the life of a whole run, which is measured first: imports, calls, deciding, storing, clearing
-up. Each run has a folder and a history of its own, and an endpoint that counts every call. What becomes of it is held
-against the first run, which nobody disturbs. `--steps`: of a change for the worse with a history behind it, so that
-undecided categories are repeated and both sides are called anew before it is blocked. Exit code 1 where a goal is
-missed.
+Moments are uniform over the life of a whole run, as long as the last one that nobody disturbed: imports, calls,
+deciding, storing, clearing up. Each run has a folder and a history of its own, and an endpoint that counts every call.
+What becomes of it is held against the first run, which nobody disturbs. `--steps`: of a change for the worse with a
+history behind it, so that undecided categories are repeated and both sides are called anew before it is blocked. Exit
+code 1 where a goal is missed.
 """
 
 from __future__ import annotations
@@ -225,7 +225,8 @@ def measure(folder: Path, *, job: Job, kills: int, number: int, seed: int) -> Fo
             is_disturbed = first is not None and found.kills < kills
             is_done = _lives(victim, found, rng.uniform(0, life_s) if is_disturbed else None, number)
             sys.stderr.write(f"\r{found.kills} kills, {found.runs} runs ")
-        life_s = life_s or time.monotonic() - began
+        if not victim.ends:  # what else the machine does makes lives longer and shorter again
+            life_s = time.monotonic() - began
         found.runs += 1
         outcome = victim.check(found, first)
         first = first or outcome
@@ -250,6 +251,9 @@ def _lives(victim: Victim, found: Found, moment_s: float | None, number: int) ->
     process = victim.start()
     try:
         out, err = process.communicate(timeout=moment_s)
+    except (KeyboardInterrupt, SystemExit):
+        process.kill()
+        raise
     except subprocess.TimeoutExpired:
         victim.ends.append(time.monotonic())
         process.send_signal(number)
@@ -290,10 +294,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     given = parse(argv)
     began = time.monotonic()
+    before = signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
+    )  # so that the endpoint ends too
     with tempfile.TemporaryDirectory() as folder, counting.endpoint(given.latency_ms / 1000) as url:
         job = Job(cases=given.cases, concurrency=given.concurrency, url=url, steps=given.steps)
         number = signal.Signals[f"SIG{given.signal}"]
         found = measure(Path(folder), job=job, kills=given.kills, number=number, seed=given.seed)
+    signal.signal(signal.SIGTERM, before)
     print(
         f"SIG{given.signal} at {found.kills} random moments of {found.runs - 1} runs of {given.cases:,} cases "
         f"({given.concurrency} in flight, {given.latency_ms:g} ms), each resumed until done: {found.results:,} results "
