@@ -24,6 +24,7 @@ from evalgate.endpoints.http_settings import (
     header_problems,
     missing_key,
     place_of,
+    provider_of,
     url_problems,
     url_secrets,
 )
@@ -102,6 +103,9 @@ class OpenAI(Settings):
     def secrets(self, environ: Mapping[str, str]) -> tuple[str, ...]:
         key = environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         return tuple(filter(None, (key, *secret_headers(self.headers), *url_secrets(self.base_url))))
+
+    def provider(self, environ: Mapping[str, str]) -> str | None:
+        return provider_of(self.base_url, self.secrets(environ))
 
     def identity(self, base_dir: Path) -> dict[str, Json]:
         return super().identity(base_dir) | {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from evalgate.endpoints.masking import is_secret_name
 from evalgate.errors import Fault, InputError
+from evalgate.records import fingerprint
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOP_BY_HOP = frozenset({"host", "content-length", "transfer-encoding", "connection"})
@@ -67,6 +68,14 @@ def place_of(url: str) -> str:
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
+
+
+def provider_of(url: str, secrets: Sequence[str]) -> str:
+    """The same for URLs of one server that are called with one key: providers set their limits by key. No secret can be
+    read from it."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    return fingerprint([parts.scheme, parts.hostname, port, sorted(set(secrets))])
 
 
 def url_secrets(url: str) -> tuple[str, ...]:

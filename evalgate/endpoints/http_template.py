@@ -25,6 +25,7 @@ from evalgate.endpoints.http_settings import (
     header_problems,
     missing_key,
     place_of,
+    provider_of,
     url_problems,
     url_secrets,
 )
@@ -108,6 +109,9 @@ class Http(Settings):
     def secrets(self, environ: Mapping[str, str]) -> tuple[str, ...]:
         key = environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         return tuple(filter(None, (key, *secret_headers(self.headers), *url_secrets(self.url))))
+
+    def provider(self, environ: Mapping[str, str]) -> str | None:
+        return provider_of(self.url, self.secrets(environ))
 
     def identity(self, base_dir: Path) -> dict[str, Json]:
         # Headers and body may hold what ${VAR} put there: only their fingerprints are kept, of headers that look secret

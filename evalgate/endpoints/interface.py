@@ -68,6 +68,10 @@ class Settings:
         identity: dict[str, Json] = {"kind": self.kind, "params": dict(self.params)}
         return identity | {"version": self.version} if self.version else identity
 
+    def provider(self, environ: Mapping[str, str]) -> str | None:
+        """Names whose limits hold for the calls; endpoints with one name share them. None: nobody else's."""
+        return None
+
     def open(self, opening: Opening) -> AbstractAsyncContextManager[Endpoint]:
         """The endpoint, ready to be called. Raises InputError for what only opening can find."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it is opened")

@@ -16,6 +16,7 @@ from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.errors import InputError
 from evalgate.pipeline.judging import JudgeDesk
 from evalgate.pipeline.load import Suite
+from evalgate.pipeline.pacing import Paces
 from evalgate.pipeline.rationing import Charged, Rationed
 from evalgate.pipeline.session import AskAgain, Session, discreet
 from evalgate.pipeline.staged import Against, staged
@@ -94,8 +95,9 @@ async def _execute(
 ) -> Execution:
     async with AsyncExitStack() as stack:
         allowance = Allowance(suite.config.run.max_calls, used=journal.used.requests)
-        endpoint, built, opening = await _open(stack, suite, environ, allowance, journal)
-        session = Session(suite, endpoint, built, journal, progress, header, stack, opening, allowance)
+        paces = Paces(suite.config.run.concurrency, environ)
+        endpoint, built, opening = await _open(stack, suite, environ, allowance, journal, paces)
+        session = Session(suite, endpoint, built, journal, progress, header, stack, opening, allowance, paces)
         outcome = await session.call(Plan(cases=suite.selected, epochs=suite.config.run.epochs))
         run = Run(
             id=header.run_id,
@@ -121,7 +123,12 @@ async def _execute(
 
 
 async def _open(
-    stack: AsyncExitStack, suite: Suite, environ: Mapping[str, str], allowance: Allowance, journal: Journal
+    stack: AsyncExitStack,
+    suite: Suite,
+    environ: Mapping[str, str],
+    allowance: Allowance,
+    journal: Journal,
+    paces: Paces,
 ) -> tuple[Endpoint, Mapping[str, Scorer], Opening]:
     """The endpoint and every scorer, ready. Raises InputError for what only opening them can find."""
     config = suite.config
@@ -139,6 +146,7 @@ async def _open(
             given, base_dir=config.base_dir, environ=environ, endpoint_kinds=endpoints.KINDS
         ),
         charged=lambda opened: Charged(opened, allowance, journal),
+        paces=paces,
     )
     try:
         processes = await stack.enter_async_context(Processes(config.run.timeout_s))
@@ -149,7 +157,8 @@ async def _open(
         endpoint = await stack.enter_async_context(config.endpoint.open(opening))
     except InputError as error:
         raise InputError([replace(fault, where=_placed(config.path, fault.where)) for fault in error.faults]) from error
-    return discreet(Rationed(endpoint, allowance), config.endpoint.secrets(environ)), built, opening
+    paced = paces.paced(Rationed(endpoint, allowance), config.endpoint)
+    return discreet(paced, config.endpoint.secrets(environ)), built, opening
 
 
 def _placed(path: Path, where: str) -> str:
@@ -162,7 +171,8 @@ def preflight(suite: Suite, environ: Mapping[str, str]) -> None:
 
     async def open_and_close() -> None:
         async with AsyncExitStack() as stack:
-            _, _, opening = await _open(stack, suite, environ, Allowance(None), Journal.null())
+            paces = Paces(suite.config.run.concurrency, environ)
+            _, _, opening = await _open(stack, suite, environ, Allowance(None), Journal.null(), paces)
             again = suite.config.baseline_endpoint
             if again is not None and again.missing_credentials(environ) is None:
                 await _open_as("baseline_endpoint", again, suite, stack, opening)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.errors import Fault, InputError
+from evalgate.pipeline.pacing import Paces
 from evalgate.records import Case, Json, Output, Request, fingerprint
 
 _ASKED = Case(id="judge", categories=("judge",))
@@ -24,11 +25,13 @@ class JudgeDesk:
         default: Settings | None,
         read: Callable[[Mapping[str, Json]], Settings],
         charged: Callable[[Endpoint], Endpoint],
+        paces: Paces,
     ) -> None:
         """default: the configuration's `judge`; read: checks a judge's own `endpoint`, raises InputError; charged: the
         endpoint with its calls counted."""
         self._stack, self._opening, self._default, self._read = stack, opening, default, read
         self._charged = charged
+        self._paces = paces
 
     def open(self, wanted: Mapping[str, Json] | None) -> AskedEndpoint:
         """The endpoint of a judge. Raises InputError where neither it nor the configuration names one."""
@@ -39,16 +42,22 @@ class JudgeDesk:
         lacking = settings.missing_credentials(self._opening.environ)
         if lacking is not None:
             raise InputError(Fault(where="scorer `judge`", what=lacking))
-        return AskedEndpoint(self._stack, self._opening, settings, self._charged)
+        return AskedEndpoint(self._stack, self._opening, settings, self._charged, self._paces)
 
 
 class AskedEndpoint:
     """One judge's endpoint: messages in, output out."""
 
     def __init__(
-        self, stack: AsyncExitStack, opening: Opening, settings: Settings, charged: Callable[[Endpoint], Endpoint]
+        self,
+        stack: AsyncExitStack,
+        opening: Opening,
+        settings: Settings,
+        charged: Callable[[Endpoint], Endpoint],
+        paces: Paces,
     ) -> None:
-        self._stack, self._opening, self._settings, self._charged = stack, opening, settings, charged
+        self._stack, self._opening, self._settings = stack, opening, settings
+        self._charged, self._paces = charged, paces
         self._opened: dict[str, Endpoint] = {}
         self.identity: Mapping[str, Json] = settings.identity(opening.base_dir)
 
@@ -73,5 +82,6 @@ class AskedEndpoint:
                 settings = replace(settings, response_format=response_format)  # type: ignore[call-arg]
             # No await between the look-up and this line's first step would be needed if opening were free of waiting;
             # two judges that meet here open twice, and both are closed with the stack.
-            self._opened[key] = self._charged(await self._stack.enter_async_context(settings.open(self._opening)))
+            opened = self._charged(await self._stack.enter_async_context(settings.open(self._opening)))
+            self._opened[key] = self._paces.paced(opened, self._settings, first=True)
         return self._opened[key]

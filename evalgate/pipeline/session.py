@@ -14,6 +14,7 @@ from evalgate.errors import InputError
 from evalgate.gate import Doubt, More
 from evalgate.pipeline.journals import fresh_path
 from evalgate.pipeline.load import Suite
+from evalgate.pipeline.pacing import Paces
 from evalgate.pipeline.rationing import Rationed
 from evalgate.records import Case, Confirmation, Json, Output, Request, Result, Run, Usage, fingerprint
 from evalgate.runner.allowance import Allowance
@@ -56,9 +57,11 @@ class Session:
         stack: AsyncExitStack,
         opening: Opening,
         allowance: Allowance,
+        paces: Paces,
     ) -> None:
         self._suite, self._endpoint, self._journal, self._progress = suite, endpoint, journal, progress
-        self._header, self._stack, self._opening, self._allowance = header, stack, opening, allowance
+        self._header, self._stack, self._opening = header, stack, opening
+        self._allowance, self._paces = allowance, paces
         self._scorers = {case.id: tuple(built[key] for key in case.scorers) for case in suite.selected}
         self._cases = {case.id: case for case in suite.selected}
         self._began_at = time.monotonic()
@@ -125,8 +128,8 @@ class Session:
             opened = await self._stack.enter_async_context(asked.settings.open(self._opening))
         except InputError as error:
             return None, AskAgain(settings=None, how=f"the baseline cannot be called again: {error}")
-        rationed = Rationed(opened, self._allowance)
-        return discreet(rationed, asked.settings.secrets(self._opening.environ)), asked
+        paced = self._paces.paced(Rationed(opened, self._allowance), asked.settings)
+        return discreet(paced, asked.settings.secrets(self._opening.environ)), asked
 
     async def _call_fresh(self, plan: Plan, endpoint: Endpoint, asked: AskAgain) -> Outcome:
         journal = self._open_fresh_journal(asked)

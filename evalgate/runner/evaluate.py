@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evalgate.errors import CallError, CallFault, EvalgateError
 from evalgate.records import Case, Failed, Output, Request, Result, Score, Scored, Stage, weighted_mean
-from evalgate.runner.calls import Caller, GaveUp, Halted
+from evalgate.runner.calls import Caller, GaveUp, Halted, NotBegun
 from evalgate.runner.meter import Meter
 from evalgate.runner.ports import Endpoint, Scorer
 
@@ -65,7 +65,7 @@ class Evaluator:
             self._meter.called()
             try:
                 return await self._endpoint.call(request)
-            except Halted:
+            except (Halted, NotBegun):
                 made -= 1
                 self._meter.not_called()
                 raise

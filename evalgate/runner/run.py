@@ -1,6 +1,6 @@
 """A plan times an endpoint and scorers: the run. Knows no gate, no store and no terminal.
 
-A fixed number of workers draw from one iterator, so that 100,000 cases are 100,000 steps and not 100,000 tasks. What
+A crew of workers draws from one iterator, so that 100,000 cases are 100,000 steps and not 100,000 tasks. What
 goes wrong with a case is a `Failed` among the results; what ends the run early is a sentence in `Outcome.stopped`.
 """
 
@@ -10,11 +10,13 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from evalgate.errors import HOPELESS, CallFault
 from evalgate.records import Case, Failed, Request, Result, Scored, Stage, Usage
 from evalgate.runner.calls import Caller, Halted
+from evalgate.runner.crew import Crew
 from evalgate.runner.evaluate import Evaluator, Finished
 from evalgate.runner.interrupts import on_interrupt
 from evalgate.runner.journal import Journal
@@ -77,6 +79,7 @@ async def run(
         sleep=sleep,
         rng=rng or random.Random(),
         on_retry=session.retried,
+        away=session.away,
     )
     evaluator = Evaluator(
         endpoint=endpoint,
@@ -111,19 +114,20 @@ class _Session:
         self.failures = 0
         """Results in a row that the endpoint did not answer."""
         self.landed = asyncio.Event()
-        self.workers: list[asyncio.Task[None]] = []
 
     async def run(self, caller: Caller, evaluator: Evaluator, scorers: Callable[[Case], Sequence[Scorer]]) -> Outcome:
         self.caller = caller
         self.evaluator = evaluator
         self._take_kept(scorers)
+        todo, left = self._todo(), self.plan.total - len(self.results)
+        self.crew = Crew(min(self.limits.concurrency, left), lambda: self._worker(todo))
         self.progress.start(self.plan.total, len(self.results))
         loop = asyncio.get_running_loop()
         alarm = None if self.ends_at is None else loop.call_later(max(0.0, self.ends_at - self.clock()), self._too_late)
         self._watch_budget()
         try:
             with on_interrupt(self._interrupt):
-                await self._work()
+                await self.crew.run()
         finally:
             if alarm is not None:
                 alarm.cancel()
@@ -143,21 +147,8 @@ class _Session:
         taken = frozenset(self.results)
         return ((case, epoch) for case, epoch in self.plan if (case.id, epoch) not in taken)
 
-    async def _work(self) -> None:
-        todo = self._todo()
-        count = min(self.limits.concurrency, self.plan.total - len(self.results))
-        self.workers = [asyncio.create_task(self._worker(todo)) for _ in range(count)]
-        if not self.workers:
-            return
-        try:
-            await asyncio.wait(self.workers, return_when=asyncio.FIRST_EXCEPTION)
-        finally:  # also when this task itself is cancelled
-            for worker in self.workers:
-                worker.cancel()
-            await asyncio.wait(self.workers)
-        for worker in self.workers:
-            if not worker.cancelled() and (error := worker.exception()) is not None:
-                raise error
+    def away(self) -> AbstractContextManager[None]:
+        return self.crew.away()
 
     async def _worker(self, todo: Iterator[tuple[Case, int]]) -> None:
         for case, epoch in todo:
@@ -182,6 +173,8 @@ class _Session:
             self._record(finished.result)
             self._watch_endpoint(finished)
             self._watch_budget()
+            if self.crew.lets_go():
+                return
 
     def _record(self, result: Result, *, is_rejudged: bool = False) -> None:
         self.journal.write(result, is_rejudged=is_rejudged)
@@ -205,8 +198,7 @@ class _Session:
     def _abort(self, reason: str) -> None:
         """Also cancels the calls in flight."""
         self._halt(reason)
-        for worker in self.workers:
-            worker.cancel()
+        self.crew.cancel()
 
     def _interrupt(self, signal_name: str) -> None:
         self.is_interrupted = True
@@ -256,6 +248,8 @@ class _Session:
         if not self.was_answered:
             if finished.fault in HOPELESS:
                 self._abort(f"the endpoint refuses every call: {result.cause}")
+            elif finished.fault is CallFault.CONNECTION and self.caller.is_unreachable:
+                self._abort(f"the endpoint cannot be reached: {result.cause}")
             elif self.failures >= max(8, limits.concurrency):
                 self._abort(f"the first {self.failures} calls all failed; the last: {result.cause}")
         elif finished.fault is not CallFault.REFUSED_REQUEST and self.failures >= max(64, 4 * limits.concurrency):
