@@ -14,6 +14,7 @@ from evalgate import config as configuration
 from evalgate import endpoints
 from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.errors import InputError
+from evalgate.pipeline.journals import begun_elsewhere
 from evalgate.pipeline.judging import JudgeDesk
 from evalgate.pipeline.load import Suite
 from evalgate.pipeline.pacing import Paces
@@ -98,6 +99,8 @@ async def _execute(
         paces = Paces(suite.config.run.concurrency, environ)
         endpoint, built, opening = await _open(stack, suite, environ, allowance, journal, paces)
         session = Session(suite, endpoint, built, journal, progress, header, stack, opening, allowance, paces)
+        if journal.kept and (remark := begun_elsewhere(suite, header, origin.commit)):
+            session.notes.append(remark)
         outcome = await session.call(Plan(cases=suite.selected, epochs=suite.config.run.epochs))
         run = Run(
             id=header.run_id,

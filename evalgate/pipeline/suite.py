@@ -212,7 +212,7 @@ def _run_and_judge(task: _Task, progress: Progress) -> Done:
     from evalgate.runner.interrupts import ended_politely
 
     options = task.options
-    journal, header = open_journal(task.suite, task.now, options.resume)
+    journal, header = open_journal(task.suite, task.now, options.resume, commit=task.place.commit)
     # Open until the run is in the history: nobody else is to go on with it meanwhile.
     with journal, ended_politely():
         how = f"Go on with: {options.again('--resume', header.run_id)}"
