@@ -53,13 +53,13 @@ class Pool:
         return guards.run_overdispersion([[found[i] for i in self.refs if i in everywhere] for found in means])
 
 
-_LAST: list[tuple[tuple[CaseRef, ...], Baseline, Pool]] = []
+_LAST: list[tuple[Sequence[CaseRef], Baseline, Pool]] = []
 """The pools worked out last: a run is judged after each of its steps, against one baseline."""
 
 _KEPT_POOLS = 3
 
 
-def pool_of(cases: tuple[CaseRef, ...], baseline: Baseline) -> Pool:
+def pool_of(cases: Sequence[CaseRef], baseline: Baseline) -> Pool:
     """The pool of this baseline for these cases. Asked again with the very same objects, it is not worked out again."""
     for known_cases, known_baseline, pool in _LAST:
         if known_cases is cases and known_baseline is baseline:
@@ -70,7 +70,7 @@ def pool_of(cases: tuple[CaseRef, ...], baseline: Baseline) -> Pool:
     return pool
 
 
-def _pool(cases: tuple[CaseRef, ...], baseline: Baseline) -> Pool:
+def _pool(cases: Sequence[CaseRef], baseline: Baseline) -> Pool:
     runs = () if isinstance(baseline, Missing) else baseline.runs
     refs = {ref.id: ref for ref in sorted(cases, key=lambda ref: ref.id)}
     known = [{ref.id: ref for ref in run.cases} for run in runs]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,6 +31,7 @@ from evalgate.runner.ports import Scorer
 from evalgate.runner.progress import Progress
 from evalgate.scorers.beside import Processes, beside
 from evalgate.scorers.build import build
+from evalgate.spool import gathered
 
 Compare: TypeAlias = Callable[[Run], tuple[Against, AskAgain]]
 """From a run's first results to what it is judged by, and how its baseline can be asked again."""
@@ -106,13 +108,13 @@ async def _execute(
             id=header.run_id,
             suite=suite.config.suite,
             created=header.created,
-            cases=tuple(sorted((_ref(case, built) for case in suite.selected), key=lambda ref: ref.id)),
+            cases=_refs(suite, built),
             results=outcome.results,
             epochs=suite.config.run.epochs,
             commit=origin.commit,
             branch=origin.branch,
             version=suite.version(),
-            evalset=suite.evalset.content(),
+            evalset=suite.content(),
             selection=suite.selection,
             stopped=outcome.stopped,
             usage=outcome.usage,
@@ -193,13 +195,25 @@ async def _open_as(key: str, settings: Settings, suite: Suite, stack: AsyncExitS
         raise InputError(faults) from error
 
 
-def _ref(case: Case, built: Mapping[str, Scorer]) -> CaseRef:
-    judged_by: Sequence[Scorer] = [built[key] for key in case.scorers]
+def _refs(suite: Suite, built: Mapping[str, Scorer]) -> Sequence[CaseRef]:
+    """What the run remembers of its cases, sorted by id."""
+
+    @cache
+    def judged_by(keys: tuple[str, ...]) -> str:
+        return _judges([built[key] for key in keys])
+
+    contents = suite.contents
+    return gathered(
+        _ref(suite.selected[place], contents[place], judged_by(suite.selected[place].scorers)) for place in suite.order
+    )
+
+
+def _ref(case: Case, content: str, scorers: str) -> CaseRef:
     return CaseRef(
         id=case.id,
         categories=tuple(sorted(case.categories)),
-        content=case.content(),
-        scorers=_judges(judged_by),
+        content=content,
+        scorers=scorers,
         critical=case.critical,
         cluster=case.cluster,
         tags=case.tags,
@@ -216,9 +230,9 @@ def _judges(scorers: Iterable[Scorer]) -> str:
 
 def _remarks(results: Sequence[Result], notes: Sequence[str], origin: Origin) -> dict[str, Json]:
     """Which models answered, as the endpoint itself says (what was asked for is in the version), and notes."""
-    outputs = [result.output for result in results if isinstance(result, Scored)]
-    models = sorted({output.model for output in outputs if output.model})
-    prints = sorted({output.system_fingerprint for output in outputs if output.system_fingerprint})
+    said = {(r.output.model, r.output.system_fingerprint) for r in results if isinstance(r, Scored)}
+    models = sorted({model for model, _ in said if model})
+    prints = sorted({name for _, name in said if name})
     found = {"models": models, "system_fingerprints": prints, "notes": list(notes)}
     remarks: dict[str, Json] = {name: values for name, values in found.items() if values}
     return remarks | ({"modified": True} if origin.is_modified else {})

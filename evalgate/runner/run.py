@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from evalgate.errors import HOPELESS, CallFault
 from evalgate.records import Case, Failed, Request, Result, Scored, Stage, Usage
 from evalgate.runner.calls import Caller, Halted
+from evalgate.runner.collected import Collected
 from evalgate.runner.crew import Crew
 from evalgate.runner.evaluate import Evaluator, Finished
 from evalgate.runner.interrupts import on_interrupt
@@ -38,7 +39,7 @@ SLACK = 1e-9
 class Outcome:
     """What a run came to."""
 
-    results: tuple[Result, ...]
+    results: Sequence[Result]
     """Sorted by case and epoch, each at most once; all that were planned, or `stopped` says why not."""
     stopped: str | None
     """Why the run ended before its plan, in a sentence without a full stop; None: every result is there."""
@@ -107,7 +108,7 @@ class _Session:
         self.meter = journal.used
         self.began_at = clock()
         self.ends_at = None if limits.deadline_s is None else self.began_at + limits.deadline_s
-        self.results: dict[tuple[str, int], Result] = {}
+        self.results = Collected()
         self.stopped: str | None = None
         self.is_interrupted = False
         self.was_answered = False
@@ -141,10 +142,10 @@ class _Session:
         for case, epoch in self.plan:
             kept = self.journal.kept.get((case.id, epoch))
             if isinstance(kept, Scored) and _judges(kept) == [(s.name, s.version, s.weight) for s in scorers(case)]:
-                self.results[(case.id, epoch)] = kept
+                self.results.add(kept)
 
     def _todo(self) -> Iterator[tuple[Case, int]]:
-        taken = frozenset(self.results)
+        taken = self.results.keys()
         return ((case, epoch) for case, epoch in self.plan if (case.id, epoch) not in taken)
 
     def away(self) -> AbstractContextManager[None]:
@@ -178,7 +179,7 @@ class _Session:
 
     def _record(self, result: Result, *, is_rejudged: bool = False) -> None:
         self.journal.write(result, is_rejudged=is_rejudged)
-        self.results[(result.case_id, result.epoch)] = result
+        self.results.add(result)
         self.progress.advance(result)
         self._wake()
 
@@ -260,7 +261,7 @@ class _Session:
         is_complete = done == total
         stopped = None if is_complete else f"{self.stopped or 'the run ended early'}, after {done} of {total} results"
         return Outcome(
-            results=tuple(self.results[key] for key in sorted(self.results)),
+            results=self.results.in_order(),
             stopped=stopped,
             usage=self.meter.usage(self.clock() - self.began_at),
             interrupted=self.is_interrupted and not is_complete,
