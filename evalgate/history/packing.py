@@ -31,7 +31,6 @@ from evalgate.records import (
     Usage,
     Version,
 )
-from evalgate.spool import Spool
 
 Row: TypeAlias = Sequence[Any]
 """In the order of the table's columns."""
@@ -215,26 +214,21 @@ def run_from(
     row: Any,
     *,
     version: Any,
-    cases: Sequence[CaseRef],
-    results: Iterable[Any],
+    cases: tuple[CaseRef, ...],
+    results: Sequence[Any],
     scores: Iterable[Any],
 ) -> Run:
     """The run of these rows: mappings for the run and its version, named tuples by position for the rest."""
-    by_phase: dict[str | None, Spool[Result]] = {None: Spool(), AFTER: Spool(), BEFORE: Spool()}
-    groups = groupby(scores, key=lambda score: score.result)
-    number, group = next(groups, (None, ()))
+    by_result = {number: tuple(map(_score, group)) for number, group in groupby(scores, key=lambda score: score.result)}
+    by_phase: dict[str | None, list[Result]] = {None: [], AFTER: [], BEFORE: []}
     for result in results:
-        judged: tuple[Score, ...] = ()
-        if result.position == number:
-            judged = tuple(map(_score, group))
-            number, group = next(groups, (None, ()))
-        by_phase[result.phase].append(_result(result, judged))
+        by_phase[result.phase].append(_result(result, by_result.get(result.position, ())))
     return Run(
         id=row["id"],
         suite=row["suite"],
         created=row["created"],
         cases=cases,
-        results=by_phase[None].kept(),
+        results=tuple(by_phase[None]),
         epochs=row["epochs"],
         commit=row["commit_sha"],
         branch=row["branch"],

@@ -31,8 +31,7 @@ def requests_of(suite: Suite) -> Iterator[tuple[str, Json]] | None:
 
 def _rendered(suite: Suite) -> Iterator[tuple[str, Json]]:
     render = suite.renderer()
-    for place in suite.order:
-        case = suite.selected[place]
+    for case in sorted(suite.selected, key=lambda case: case.id):
         try:
             yield case.id, [dict(message) for message in render(case, 1).messages]
         except InputError:
