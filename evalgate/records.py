@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -33,6 +33,16 @@ def fingerprint(value: Json) -> str:
     """
     canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
     return "s1:" + hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def fingerprint_of(texts: Iterable[str]) -> str:
+    """`fingerprint` of these texts in the order of the alphabet, without writing them down in one piece."""
+    digest = hashlib.sha256(b"[")
+    for number, text in enumerate(sorted(texts)):
+        part = json.dumps(text, ensure_ascii=False)
+        digest.update((("," if number else "") + part).encode("utf-8", "surrogatepass"))
+    digest.update(b"]")
+    return "s1:" + digest.hexdigest()[:16]
 
 
 # ---- what is asked ----------------------------------------------------------------------------------------
@@ -128,8 +138,8 @@ class EvalSet:
     """Every case of a suite, from all its files."""
 
     name: str
-    cases: tuple[Case, ...]
-    """At least one; ids are unique."""
+    cases: Sequence[Case]
+    """At least one; ids are unique. On disk where they are many (`spool`): go through them, do not gather them."""
     scorers: Mapping[str, ScorerSpec]
     """By `ScorerSpec.key`."""
     templates: Mapping[str, Json] = field(default_factory=dict)
@@ -137,7 +147,7 @@ class EvalSet:
 
     def content(self) -> str:
         """Fingerprint of the cases' contents, whatever their order."""
-        return fingerprint(sorted(case.content() for case in self.cases))
+        return fingerprint_of(case.content() for case in self.cases)
 
 
 # ---- what comes back --------------------------------------------------------------------------------------
@@ -312,10 +322,11 @@ class Run:
     suite: str
     created: datetime
     """With time zone, UTC."""
-    cases: tuple[CaseRef, ...]
+    cases: Sequence[CaseRef]
     """Every case that was to run, sorted by id; each planned case, whether it has a result or not."""
-    results: tuple[Result, ...]
-    """Sorted by case and epoch; (case, epoch) is unique."""
+    results: Sequence[Result]
+    """Sorted by case and epoch; (case, epoch) is unique. Like the cases on disk where they are many (`spool`): go
+    through them, do not gather them."""
     epochs: int = 1
     """Planned repetitions of each case."""
     commit: str | None = None

@@ -224,6 +224,8 @@ def measure(folder: Path, *, job: Job, kills: int, number: int, seed: int) -> Fo
         while not is_done:
             is_disturbed = first is not None and found.kills < kills
             is_done = _lives(victim, found, rng.uniform(0, life_s) if is_disturbed else None, number)
+            if len(victim.ends) % 10 == 9:  # the machine has become slower: they hardly get to their calls
+                life_s *= 1.5
             sys.stderr.write(f"\r{found.kills} kills, {found.runs} runs ")
         if not victim.ends:  # what else the machine does makes lives longer and shorter again
             life_s = time.monotonic() - began

@@ -50,7 +50,7 @@ def run(
     ] = None,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Judge the run, or only record it.")] = True,
     baseline: BaselineOption = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Make every call anew; what is answered is kept.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make every call anew (as every run does for now).")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, estimate, call no model.")] = False,
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
@@ -70,7 +70,6 @@ def run(
         resume="" if resume == NEWEST else resume,
         gated=gate,
         baseline=runs(baseline),
-        fresh=fresh,
     )
     if dry_run:
         from evalgate.cli.validate import estimate

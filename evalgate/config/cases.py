@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from evalgate.config.places import Faults, Place, did_you_mean, quoted
 from evalgate.config.templates import Template, available
 from evalgate.records import EVERY_CASE, Case, Json, ScorerSpec, Source
+from evalgate.spool import Spool
 
 FIELDS = (
     "id", "input", "messages", "expected", "category", "tags", "context", "cluster", "critical", "metadata", "scorers",
@@ -69,8 +70,12 @@ class Cases:
     sources: dict[str, Json] = field(default_factory=dict)
     """Templates as written, by key."""
     templates: dict[str, Template] = field(default_factory=dict)
-    found: list[Case] = field(default_factory=list)
+    found: Spool[Case] = field(default_factory=Spool)
+    categories: set[str] = field(default_factory=set)
+    """Those that any of the cases has."""
+    ids: set[str] = field(default_factory=set)
     places: dict[str, Place] = field(default_factory=dict)
+    """Where the ids stand that a YAML file has: bounded, since such a file is."""
     unmet: dict[tuple[str, str], list[tuple[Case, Place]]] = field(default_factory=lambda: defaultdict(list))
     """(template, name) → the cases that lack the name."""
     users: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -84,6 +89,7 @@ class Cases:
         if case is None or len(self.faults) != before:
             return
         self.found.append(case)
+        self.categories.update(case.categories)
         for key in case.scorers:
             if what := self.problem(self.scorers[key], case):
                 self.faults.add(row.at(), f"case {quoted(case.id)}: {what}")
@@ -97,11 +103,12 @@ class Cases:
             what = "the case has no `id`" if case_id is None or case_id == "" else "`id` is a text"
             self.faults.add(row.at("id"), what, "Each case has an `id` of its own.")
             return None
-        first = self.places.setdefault(case_id, row.at())
-        if len(self.places) == self._seen:
-            self.faults.add(row.at("id"), f"the id {quoted(case_id)} stands twice (first in {first})")
+        if case_id in self.ids:
+            self.faults.add(row.at("id"), f"the id {quoted(case_id)} stands twice (first in {self._first(case_id)})")
             return None
-        self._seen += 1
+        self.ids.add(case_id)
+        if not row.is_data:
+            self.places[case_id] = row.at()
         messages = get("messages")
         if messages is not None:
             messages = self._messages(row, messages)
@@ -130,7 +137,12 @@ class Cases:
             source=Source(file=defaults.file, line=row.line),
         )
 
-    _seen: int = 0
+    def _first(self, case_id: str) -> Place | str:
+        """Where the id stood first."""
+        if case_id in self.places:
+            return self.places[case_id]
+        source = next((case.source for case in self.found if case.id == case_id), None)
+        return "a row with another fault" if source is None else Place(source.file, source.line)
 
     def _categories(self, row: Row, defaults: Defaults) -> tuple[str, ...]:
         value = row.values.get("category")

@@ -6,7 +6,7 @@ Knows no scorer by itself (kinds and checks are passed in), no endpoint, network
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,11 +52,11 @@ def load_evalsets(
     cases.tell_unmet(loader.template_places)
     # Where files could not be read, which categories they have is not known.
     if not len(faults):
-        _check_rules(rule_categories, cases.found, faults)
+        _check_rules(rule_categories, cases.categories, faults)
     faults.raise_if_any()
     return EvalSet(
         name="+".join(dict.fromkeys(loader.names)),
-        cases=tuple(cases.found),
+        cases=cases.found.kept(),
         scorers=cases.scorers,
         templates=cases.sources,
     )
@@ -79,7 +79,7 @@ def load_items(path: Path) -> EvalSet:
         loader.load(path)
         name = "+".join(loader.names)
     faults.raise_if_any()
-    return EvalSet(name=name, cases=tuple(cases.found), scorers={})
+    return EvalSet(name=name, cases=cases.found.kept(), scorers={})
 
 
 def _matching(patterns: Sequence[str], base_dir: Path, places: Mapping[str, str], faults: Faults) -> list[Path]:
@@ -108,8 +108,7 @@ def _what_is_there(path: Path) -> str:
     return f"{place}: {listed or 'nothing'}."
 
 
-def _check_rules(rules: Mapping[str, str], cases: Sequence[Case], faults: Faults) -> None:
-    known = {category for case in cases for category in case.categories}
+def _check_rules(rules: Mapping[str, str], known: Collection[str], faults: Faults) -> None:
     for category, where in rules.items():
         if category not in known:
             what = f"a rule for the category {quoted(category)}, which no case has"

@@ -37,9 +37,8 @@ class RunSettings:
     """What all calls may cost together; null: no bound."""
     max_calls: Annotated[int, Field(ge=1)] | None = None
     """How many requests may be sent, retries, repeats, fresh calls and judges' included; null: no bound."""
-    cache: bool | None = None
-    """Whether an answer is reused where the whole request is the same; absent: in pull requests only. A kind other than
-    `openai` needs `endpoint.version` for it."""
+    cache: bool = True
+    """Accepted; answers are not reused yet, every run makes its calls."""
 
 
 @dataclass(frozen=True, kw_only=True)

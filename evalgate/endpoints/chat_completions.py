@@ -21,10 +21,10 @@ from evalgate.endpoints.answers import (
 )
 from evalgate.endpoints.http_settings import (
     bearer,
-    beside_place,
     header_problems,
     missing_key,
     place_of,
+    provider_of,
     url_problems,
     url_secrets,
 )
@@ -104,6 +104,9 @@ class OpenAI(Settings):
         key = environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         return tuple(filter(None, (key, *secret_headers(self.headers), *url_secrets(self.base_url))))
 
+    def provider(self, environ: Mapping[str, str]) -> str | None:
+        return provider_of(self.base_url, self.secrets(environ))
+
     def identity(self, base_dir: Path) -> dict[str, Json]:
         return super().identity(base_dir) | {
             "url": place_of(self.base_url),
@@ -113,9 +116,6 @@ class OpenAI(Settings):
             "response_format": self.response_format,
             "contexts": self.contexts,
         }
-
-    def determinants(self, base_dir: Path) -> dict[str, Json]:
-        return self.identity(base_dir) | beside_place(self.base_url, self.headers)
 
     @asynccontextmanager
     async def open(self, opening: Opening) -> AsyncIterator[Endpoint]:

@@ -22,10 +22,10 @@ from evalgate.endpoints.answers import (
 )
 from evalgate.endpoints.http_settings import (
     bearer,
-    beside_place,
     header_problems,
     missing_key,
     place_of,
+    provider_of,
     url_problems,
     url_secrets,
 )
@@ -110,6 +110,9 @@ class Http(Settings):
         key = environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         return tuple(filter(None, (key, *secret_headers(self.headers), *url_secrets(self.url))))
 
+    def provider(self, environ: Mapping[str, str]) -> str | None:
+        return provider_of(self.url, self.secrets(environ))
+
     def identity(self, base_dir: Path) -> dict[str, Json]:
         # Headers and body may hold what ${VAR} put there: only their fingerprints are kept, of headers that look secret
         # nothing, so that a rotated key is no other version.
@@ -121,9 +124,6 @@ class Http(Settings):
             "body": fingerprint(self.body),
             "paths": {key: getattr(self, key) for key in _PATHS if getattr(self, key) is not None},
         }
-
-    def determinants(self, base_dir: Path) -> dict[str, Json]:
-        return self.identity(base_dir) | beside_place(self.url, self.headers)
 
     @asynccontextmanager
     async def open(self, opening: Opening) -> AsyncIterator[Endpoint]:

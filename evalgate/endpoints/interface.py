@@ -68,10 +68,9 @@ class Settings:
         identity: dict[str, Json] = {"kind": self.kind, "params": dict(self.params)}
         return identity | {"version": self.version} if self.version else identity
 
-    def determinants(self, base_dir: Path) -> dict[str, Json]:
-        """All that determines the answer to a request beside the request itself, as far as it is written. Never a
-        secret: a rotated key asks the same thing."""
-        return self.identity(base_dir)
+    def provider(self, environ: Mapping[str, str]) -> str | None:
+        """Names whose limits hold for the calls; endpoints with one name share them. None: nobody else's."""
+        return None
 
     def open(self, opening: Opening) -> AbstractAsyncContextManager[Endpoint]:
         """The endpoint, ready to be called. Raises InputError for what only opening can find."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from evalgate.gate import sentences
 from evalgate.gate.pool import mean
@@ -17,17 +16,10 @@ from evalgate.stats.interval import percentile
 def findings(sides: Sides, rules: Rules) -> list[Finding]:
     """One finding a limit; `missing` where the run (or the baseline, for a rise) does not tell the metric."""
     found = [] if rules.error_rate is None else [error_rate(sides, rules.error_rate)]
-    if not rules.limits:
-        return found
     after = outputs(sides.candidate)
     before = [output for run in sides.baseline_runs for output in outputs(run)]
-    copies = sum([r.output is not None and r.output.cached for r in sides.candidate.results])
     for limit in rules.limits:
-        finding = _judge(limit, measure(limit.metric, before), measure(limit.metric, after), len(sides.refs))
-        if copies:
-            sentence = sentences.limit_beside_copies(finding.sentence, limit.metric, copies, len(after))
-            finding = replace(finding, sentence=sentence)
-        found.append(finding)
+        found.append(_judge(limit, measure(limit.metric, before), measure(limit.metric, after), len(sides.refs)))
     return found
 
 

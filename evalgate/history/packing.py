@@ -31,6 +31,7 @@ from evalgate.records import (
     Usage,
     Version,
 )
+from evalgate.spool import Spool
 
 Row: TypeAlias = Sequence[Any]
 """In the order of the table's columns."""
@@ -214,21 +215,26 @@ def run_from(
     row: Any,
     *,
     version: Any,
-    cases: tuple[CaseRef, ...],
-    results: Sequence[Any],
+    cases: Sequence[CaseRef],
+    results: Iterable[Any],
     scores: Iterable[Any],
 ) -> Run:
     """The run of these rows: mappings for the run and its version, named tuples by position for the rest."""
-    by_result = {number: tuple(map(_score, group)) for number, group in groupby(scores, key=lambda score: score.result)}
-    by_phase: dict[str | None, list[Result]] = {None: [], AFTER: [], BEFORE: []}
+    by_phase: dict[str | None, Spool[Result]] = {None: Spool(), AFTER: Spool(), BEFORE: Spool()}
+    groups = groupby(scores, key=lambda score: score.result)
+    number, group = next(groups, (None, ()))
     for result in results:
-        by_phase[result.phase].append(_result(result, by_result.get(result.position, ())))
+        judged: tuple[Score, ...] = ()
+        if result.position == number:
+            judged = tuple(map(_score, group))
+            number, group = next(groups, (None, ()))
+        by_phase[result.phase].append(_result(result, judged))
     return Run(
         id=row["id"],
         suite=row["suite"],
         created=row["created"],
         cases=cases,
-        results=tuple(by_phase[None]),
+        results=by_phase[None].kept(),
         epochs=row["epochs"],
         commit=row["commit_sha"],
         branch=row["branch"],

@@ -20,9 +20,13 @@ from evalgate.history.connection import Place, check_room, connect, explained, w
 from evalgate.history.figures import Tally
 from evalgate.history.listing import BLESSED, Blessing, CaseMark, VerdictRow
 from evalgate.records import CaseRef, DriftEvent, Json, Run, RunRow, SummaryRow, Verdict
+from evalgate.spool import gathered
 
 SHORTEST_PREFIX = 4
 LATEST = "latest"
+
+STREAMED = {"yield_per": 1000}
+"""For queries of a row a case or result: no driver holds them all."""
 
 
 class History:
@@ -35,7 +39,7 @@ class History:
     def __init__(self, engine: Engine, place: Place) -> None:
         self._engine = engine
         self._place = place
-        self._last_plan: dict[str, tuple[CaseRef, ...]] = {}
+        self._last_plan: dict[str, Sequence[CaseRef]] = {}
         self._together: Connection | None = None
 
     @classmethod
@@ -225,25 +229,28 @@ class History:
             version = _one(connection, shape.versions, shape.versions.c.key == run["version"])
             cases = self._cases(connection, run["plan"])
             results = connection.execute(
-                select(shape.results).where(shape.results.c.run == number).order_by(shape.results.c.position)
-            ).all()
+                select(shape.results).where(shape.results.c.run == number).order_by(shape.results.c.position),
+                execution_options=STREAMED,
+            )
             scores = connection.execute(
                 select(shape.scores)
                 .where(shape.scores.c.run == number)
-                .order_by(shape.scores.c.result, shape.scores.c.position)
+                .order_by(shape.scores.c.result, shape.scores.c.position),
+                execution_options=STREAMED,
             )
             return packing.run_from(run, version=version, cases=cases, results=results, scores=scores)
 
-    def _cases(self, connection: Connection, plan: str) -> tuple[CaseRef, ...]:
+    def _cases(self, connection: Connection, plan: str) -> Sequence[CaseRef]:
         # The runs of a baseline mostly share their plan, and plans never change: the last one is kept at hand.
         if plan not in self._last_plan:
             rows = connection.execute(
                 select(shape.cases, shape.case_texts.c.input, shape.case_texts.c.expected, shape.case_texts.c.metadata)
                 .join(shape.case_texts, shape.cases.c.texts == shape.case_texts.c.key)
                 .where(shape.cases.c.plan == plan)
-                .order_by(shape.cases.c.position)
+                .order_by(shape.cases.c.position),
+                execution_options=STREAMED,
             )
-            self._last_plan = {plan: tuple(map(packing.case_from, rows.mappings()))}
+            self._last_plan = {plan: gathered(map(packing.case_from, rows.mappings()))}
         return self._last_plan[plan]
 
     def list_runs(

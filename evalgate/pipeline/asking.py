@@ -31,7 +31,8 @@ def requests_of(suite: Suite) -> Iterator[tuple[str, Json]] | None:
 
 def _rendered(suite: Suite) -> Iterator[tuple[str, Json]]:
     render = suite.renderer()
-    for case in sorted(suite.selected, key=lambda case: case.id):
+    for place in suite.order:
+        case = suite.selected[place]
         try:
             yield case.id, [dict(message) for message in render(case, 1).messages]
         except InputError:

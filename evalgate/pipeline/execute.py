@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,9 +15,10 @@ from evalgate import config as configuration
 from evalgate import endpoints
 from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.errors import InputError
-from evalgate.pipeline.caching import Cache
+from evalgate.pipeline.journals import begun_elsewhere
 from evalgate.pipeline.judging import JudgeDesk
 from evalgate.pipeline.load import Suite
+from evalgate.pipeline.pacing import Paces
 from evalgate.pipeline.rationing import Charged, Rationed
 from evalgate.pipeline.session import AskAgain, Session, discreet
 from evalgate.pipeline.staged import Against, staged
@@ -29,6 +31,7 @@ from evalgate.runner.ports import Scorer
 from evalgate.runner.progress import Progress
 from evalgate.scorers.beside import Processes, beside
 from evalgate.scorers.build import build
+from evalgate.spool import gathered
 
 Compare: TypeAlias = Callable[[Run], tuple[Against, AskAgain]]
 """From a run's first results to what it is judged by, and how its baseline can be asked again."""
@@ -65,12 +68,10 @@ def execute(
     origin: Origin,
     environ: Mapping[str, str],
     progress: Progress,
-    cache: Cache,
     compare: Compare | None = None,
 ) -> Execution:
     """Makes every call of the suite that the journal does not hold, or as many as its limits and the user allow.
 
-    cache: what was answered before, opened and closed here.
     compare: asked once every planned case has its result; then what stays undecided is repeated (unless the suite
     fixes its epochs) and what would block is called anew. None: neither.
     The journal keeps each result as it comes, and stays until whoever stores the run removes it. Raises InputError for
@@ -80,10 +81,9 @@ def execute(
 
     async def keep() -> None:
         # Not as the coroutine's result: asyncio describes that in full, all results of the run, for no one to read.
-        done.append(await _execute(suite, origin, environ, progress, cache, journal, header, compare))
+        done.append(await _execute(suite, origin, environ, progress, journal, header, compare))
 
-    with cache:
-        asyncio.run(keep())
+    asyncio.run(keep())
     return done[0]
 
 
@@ -92,27 +92,29 @@ async def _execute(
     origin: Origin,
     environ: Mapping[str, str],
     progress: Progress,
-    cache: Cache,
     journal: Journal,
     header: Header,
     compare: Compare | None,
 ) -> Execution:
     async with AsyncExitStack() as stack:
         allowance = Allowance(suite.config.run.max_calls, used=journal.used.requests)
-        endpoint, built, opening = await _open(stack, suite, environ, allowance, journal, cache)
-        session = Session(suite, endpoint, built, journal, progress, header, stack, opening, allowance, cache)
+        paces = Paces(suite.config.run.concurrency, environ)
+        endpoint, built, opening = await _open(stack, suite, environ, allowance, journal, paces)
+        session = Session(suite, endpoint, built, journal, progress, header, stack, opening, allowance, paces)
+        if journal.kept and (remark := begun_elsewhere(suite, header, origin.commit)):
+            session.notes.append(remark)
         outcome = await session.call(Plan(cases=suite.selected, epochs=suite.config.run.epochs))
         run = Run(
             id=header.run_id,
             suite=suite.config.suite,
             created=header.created,
-            cases=tuple(sorted((_ref(case, built) for case in suite.selected), key=lambda ref: ref.id)),
+            cases=_refs(suite, built),
             results=outcome.results,
             epochs=suite.config.run.epochs,
             commit=origin.commit,
             branch=origin.branch,
             version=suite.version(),
-            evalset=suite.evalset.content(),
+            evalset=suite.content(),
             selection=suite.selection,
             stopped=outcome.stopped,
             usage=outcome.usage,
@@ -121,10 +123,7 @@ async def _execute(
         if compare is not None and outcome.stopped is None:
             judged_by, session.ask_again = compare(run)
             run = await staged(run, judged_by, session, escalates=not suite.has_fixed_epochs)
-    cache.close()
-    usage = session.usage()
-    notes = [*session.notes, *cache.troubles]
-    run = replace(run, usage=usage, metadata=_remarks(run.results, notes, origin))
+    run = replace(run, usage=session.usage(), metadata=_remarks(run.results, session.notes, origin))
     return Execution(run=run, interrupted=session.interrupted, scorers=_judges(built.values()), against=judged_by)
 
 
@@ -134,12 +133,9 @@ async def _open(
     environ: Mapping[str, str],
     allowance: Allowance,
     journal: Journal,
-    cache: Cache | None = None,
+    paces: Paces,
 ) -> tuple[Endpoint, Mapping[str, Scorer], Opening]:
-    """The endpoint and every scorer, ready; what judges say is kept in the cache, if there is one.
-
-    Raises InputError for what only opening them can find.
-    """
+    """The endpoint and every scorer, ready. Raises InputError for what only opening them can find."""
     config = suite.config
     opening = Opening(
         base_dir=config.base_dir,
@@ -155,7 +151,7 @@ async def _open(
             given, base_dir=config.base_dir, environ=environ, endpoint_kinds=endpoints.KINDS
         ),
         charged=lambda opened: Charged(opened, allowance, journal),
-        remember=None if cache is None else lambda given, opened: cache.around(given, opened, suite.discreetly),
+        paces=paces,
     )
     try:
         processes = await stack.enter_async_context(Processes(config.run.timeout_s))
@@ -166,7 +162,8 @@ async def _open(
         endpoint = await stack.enter_async_context(config.endpoint.open(opening))
     except InputError as error:
         raise InputError([replace(fault, where=_placed(config.path, fault.where)) for fault in error.faults]) from error
-    return discreet(Rationed(endpoint, allowance), config.endpoint.secrets(environ)), built, opening
+    paced = paces.paced(Rationed(endpoint, allowance), config.endpoint)
+    return discreet(paced, config.endpoint.secrets(environ)), built, opening
 
 
 def _placed(path: Path, where: str) -> str:
@@ -179,7 +176,8 @@ def preflight(suite: Suite, environ: Mapping[str, str]) -> None:
 
     async def open_and_close() -> None:
         async with AsyncExitStack() as stack:
-            _, _, opening = await _open(stack, suite, environ, Allowance(None), Journal.null())
+            paces = Paces(suite.config.run.concurrency, environ)
+            _, _, opening = await _open(stack, suite, environ, Allowance(None), Journal.null(), paces)
             again = suite.config.baseline_endpoint
             if again is not None and again.missing_credentials(environ) is None:
                 await _open_as("baseline_endpoint", again, suite, stack, opening)
@@ -197,13 +195,25 @@ async def _open_as(key: str, settings: Settings, suite: Suite, stack: AsyncExitS
         raise InputError(faults) from error
 
 
-def _ref(case: Case, built: Mapping[str, Scorer]) -> CaseRef:
-    judged_by: Sequence[Scorer] = [built[key] for key in case.scorers]
+def _refs(suite: Suite, built: Mapping[str, Scorer]) -> Sequence[CaseRef]:
+    """What the run remembers of its cases, sorted by id."""
+
+    @cache
+    def judged_by(keys: tuple[str, ...]) -> str:
+        return _judges([built[key] for key in keys])
+
+    contents = suite.contents
+    return gathered(
+        _ref(suite.selected[place], contents[place], judged_by(suite.selected[place].scorers)) for place in suite.order
+    )
+
+
+def _ref(case: Case, content: str, scorers: str) -> CaseRef:
     return CaseRef(
         id=case.id,
         categories=tuple(sorted(case.categories)),
-        content=case.content(),
-        scorers=_judges(judged_by),
+        content=content,
+        scorers=scorers,
         critical=case.critical,
         cluster=case.cluster,
         tags=case.tags,
@@ -220,9 +230,9 @@ def _judges(scorers: Iterable[Scorer]) -> str:
 
 def _remarks(results: Sequence[Result], notes: Sequence[str], origin: Origin) -> dict[str, Json]:
     """Which models answered, as the endpoint itself says (what was asked for is in the version), and notes."""
-    outputs = [result.output for result in results if isinstance(result, Scored)]
-    models = sorted({output.model for output in outputs if output.model})
-    prints = sorted({output.system_fingerprint for output in outputs if output.system_fingerprint})
+    said = {(r.output.model, r.output.system_fingerprint) for r in results if isinstance(r, Scored)}
+    models = sorted({model for model, _ in said if model})
+    prints = sorted({name for _, name in said if name})
     found = {"models": models, "system_fingerprints": prints, "notes": list(notes)}
     remarks: dict[str, Json] = {name: values for name, values in found.items() if values}
     return remarks | ({"modified": True} if origin.is_modified else {})

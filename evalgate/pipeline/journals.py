@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from evalgate.errors import Fault, InputError, StoreError
 from evalgate.pipeline.load import Suite
-from evalgate.records import Run, fingerprint
+from evalgate.records import Run, fingerprint_of
 from evalgate.runner.journal import Journal, Unfinished
 from evalgate.runner.journal_lines import Header
 
@@ -40,7 +40,9 @@ def keep_out_of_git(folder: Path) -> None:
         raise StoreError(f"{folder} cannot be written: {error.strerror}. Make it writable") from error
 
 
-def open_journal(suite: Suite, created: datetime, resume: str | None) -> tuple[Journal, Header]:
+def open_journal(
+    suite: Suite, created: datetime, resume: str | None, *, commit: str | None = None
+) -> tuple[Journal, Header]:
     """A new journal, or an unfinished run's: `resume` is its id, a prefix of it, or "" for the suite's newest.
 
     Nobody else can go on with the run while it is open. Raises InputError where there is none to resume, it is in use,
@@ -50,9 +52,10 @@ def open_journal(suite: Suite, created: datetime, resume: str | None) -> tuple[J
         run_id=uuid.uuid4().hex[:12],
         suite=suite.config.suite,
         version=suite.version().id,
-        evalset=fingerprint(sorted(case.content() for case in suite.selected)),
+        evalset=fingerprint_of(suite.contents),
         epochs=suite.config.run.epochs,
         created=created,
+        meta={} if commit is None else {"commit": commit},
     )
     folder = suite.config.base_dir / ".evalgate" / "journal"
     keep_out_of_git(folder.parent)
@@ -84,6 +87,18 @@ def _meant(folder: Path, now: Header, resume: str) -> Unfinished:
         else "Start a new run without --resume; a finished one is decided again by `evalgate gate latest`"
     )
     raise InputError(Fault(where="--resume", what=f"{what} in {folder}", hint=hint))
+
+
+def begun_elsewhere(suite: Suite, header: Header, commit: str | None) -> str | None:
+    """What has to be said of a run that goes on at another commit than it was begun at; None: nothing.
+
+    An `openai` endpoint is no code of the repository, and a version that is named says that the code is the same.
+    """
+    then = header.meta.get("commit")
+    is_code = suite.config.endpoint_kind in ("python", "command", "http")
+    if then == commit or then is None or not is_code or suite.config.endpoint.version:
+        return None
+    return f"This run was begun at commit {then[:12]}: its first results are of the code of then."
 
 
 def fresh_path(journal: Journal) -> Path | None:

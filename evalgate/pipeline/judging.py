@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
-from typing import TypeAlias
 
 from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.errors import Fault, InputError
+from evalgate.pipeline.pacing import Paces
 from evalgate.records import Case, Json, Output, Request, fingerprint
-from evalgate.runner.cache import Remembering
-from evalgate.runner.judgement import judgement
-
-Remember: TypeAlias = Callable[[Settings, Endpoint], Remembering | None]
 
 _ASKED = Case(id="judge", categories=("judge",))
 
@@ -30,13 +25,13 @@ class JudgeDesk:
         default: Settings | None,
         read: Callable[[Mapping[str, Json]], Settings],
         charged: Callable[[Endpoint], Endpoint],
-        remember: Remember | None = None,
+        paces: Paces,
     ) -> None:
         """default: the configuration's `judge`; read: checks a judge's own `endpoint`, raises InputError; charged: the
-        endpoint with its calls counted; remember: it with its answers kept, or None where they are not reused (absent:
-        no endpoint's are)."""
+        endpoint with its calls counted."""
         self._stack, self._opening, self._default, self._read = stack, opening, default, read
-        self._charged, self._remember = charged, remember
+        self._charged = charged
+        self._paces = paces
 
     def open(self, wanted: Mapping[str, Json] | None) -> AskedEndpoint:
         """The endpoint of a judge. Raises InputError where neither it nor the configuration names one."""
@@ -47,7 +42,7 @@ class JudgeDesk:
         lacking = settings.missing_credentials(self._opening.environ)
         if lacking is not None:
             raise InputError(Fault(where="scorer `judge`", what=lacking))
-        return AskedEndpoint(self._stack, self._opening, settings, self._charged, self._remember)
+        return AskedEndpoint(self._stack, self._opening, settings, self._charged, self._paces)
 
 
 class AskedEndpoint:
@@ -59,16 +54,16 @@ class AskedEndpoint:
         opening: Opening,
         settings: Settings,
         charged: Callable[[Endpoint], Endpoint],
-        remember: Remember | None,
+        paces: Paces,
     ) -> None:
         self._stack, self._opening, self._settings = stack, opening, settings
-        self._charged, self._remember = charged, remember
-        self._opened: dict[str, tuple[Endpoint, Remembering | None]] = {}
+        self._charged, self._paces = charged, paces
+        self._opened: dict[str, Endpoint] = {}
         self.identity: Mapping[str, Json] = settings.identity(opening.base_dir)
 
     async def ask(self, messages: list[dict[str, Json]], response_format: Mapping[str, Json] | None) -> Output:
         """The answer to these messages, structured where the endpoint's kind can ask for it. Raises CallError."""
-        endpoint, remembering = await self._endpoint(response_format)
+        endpoint = await self._endpoint(response_format)
         text = messages[-1].get("content")
         request = Request(
             case=_ASKED,
@@ -77,18 +72,9 @@ class AskedEndpoint:
             messages=tuple(messages),
             params=self._settings.params,
         )
-        under_way = judgement()
-        if remembering is None or under_way is None:
-            return await endpoint.call(request)
-        # The same material for another case or epoch is another sample of what the judge says of it.
-        sample = under_way.sample(fingerprint(request.messages))
-        output = remembering.recall(request, sample)
-        if output is None:
-            output = await endpoint.call(request)
-            under_way.afterwards.append(partial(remembering.keep, request, output, sample))
-        return output
+        return await endpoint.call(request)
 
-    async def _endpoint(self, response_format: Mapping[str, Json] | None) -> tuple[Endpoint, Remembering | None]:
+    async def _endpoint(self, response_format: Mapping[str, Json] | None) -> Endpoint:
         key = fingerprint(response_format)
         if key not in self._opened:
             settings = self._settings
@@ -96,6 +82,6 @@ class AskedEndpoint:
                 settings = replace(settings, response_format=response_format)  # type: ignore[call-arg]
             # No await between the look-up and this line's first step would be needed if opening were free of waiting;
             # two judges that meet here open twice, and both are closed with the stack.
-            endpoint = self._charged(await self._stack.enter_async_context(settings.open(self._opening)))
-            self._opened[key] = endpoint, self._remember(settings, endpoint) if self._remember else None
+            opened = self._charged(await self._stack.enter_async_context(settings.open(self._opening)))
+            self._opened[key] = self._paces.paced(opened, self._settings, first=True)
         return self._opened[key]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,9 +18,10 @@ from evalgate import endpoints, gate, scorers
 from evalgate.config import Config, Renderer
 from evalgate.errors import CallError, CallFault, Fault, InputError
 from evalgate.pipeline.selection import Selection, select
-from evalgate.records import Case, EvalSet, Json, Output, ScorerSpec, Version
+from evalgate.records import Case, EvalSet, Json, Output, ScorerSpec, Version, fingerprint_of
 from evalgate.scorers.build import Scorer, build, check
 from evalgate.scorers.own import offered
+from evalgate.spool import Names, gathered
 
 DEFAULT_CONFIG = Path("evalgate.yaml")
 
@@ -29,8 +32,8 @@ class Suite:
 
     config: Config
     evalset: EvalSet
-    selected: tuple[Case, ...]
-    """The cases to run; all of the eval set's where nothing was selected."""
+    selected: Sequence[Case]
+    """The cases to run; all of the eval set's where nothing was selected. On disk where they are many."""
     selection: str | None
     """Which part that is; None: all of it."""
     are_epochs_asked: bool = False
@@ -49,16 +52,34 @@ class Suite:
         """Whether another call may give another answer: a replay has the recorded ones and no other."""
         return self.config.endpoint_kind != "replay"
 
+    @cached_property
+    def order(self) -> Sequence[int]:
+        """The places of the selected cases in the order of their ids."""
+        ids = [case.id for case in self.selected]
+        return array("I", sorted(range(len(ids)), key=ids.__getitem__))
+
+    def by_id(self, ids: Collection[str] | None = None) -> Sequence[Case]:
+        """The selected cases sorted by id; only these where some are given."""
+        wanted = None if ids is None else frozenset(ids)
+        sorted_cases = (self.selected[place] for place in self.order)
+        return gathered(case for case in sorted_cases if wanted is None or case.id in wanted)
+
+    @cached_property
+    def contents(self) -> Names:
+        """The fingerprint of each selected case's content, in their order."""
+        return Names(case.content() for case in self.selected)
+
+    def content(self) -> str:
+        """Fingerprint of the whole eval set, whatever is selected of it."""
+        is_whole = len(self.selected) == len(self.evalset.cases)
+        return fingerprint_of(self.contents) if is_whole else self.evalset.content()
+
     def renderer(self) -> Renderer:
         return Renderer(self.evalset, self.config.endpoint.params)
 
-    def discreetly(self, value: Json) -> Json:
-        """A copy in which each secret of the configuration is its variable's name."""
-        return _without(value, self.secrets)
-
     def version(self) -> Version:
         """What is tested: the endpoint's identity and the prompts' templates."""
-        parts: dict[str, Json] = self.discreetly(self.config.endpoint.identity(self.config.base_dir))
+        parts: dict[str, Json] = _without(self.config.endpoint.identity(self.config.base_dir), self.secrets)
         if self.evalset.templates:
             parts["templates"] = [self.evalset.templates[key] for key in sorted(self.evalset.templates)]
         return Version.of(parts)
@@ -80,7 +101,8 @@ def load_suite(path: Path, environ: Mapping[str, str], selection: Selection | No
     config = load_config(path, environ)
     evalset = load_evalset(config)
     categories = {name for case in evalset.cases for name in case.categories}
-    faults = configuration.check_exceptions(config.exceptions, categories, {case.id for case in evalset.cases})
+    ids = {case.id for case in evalset.cases} if config.exceptions.quarantine else set()
+    faults = configuration.check_exceptions(config.exceptions, categories, ids)
     if faults:
         raise InputError(faults)
     chosen = select(evalset, selection or Selection())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import heapq
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from evalgate.pipeline.suite import (
     without_its_rules,
 )
 from evalgate.records import Exceptions, Json, Run, Usage, VerdictName
+from evalgate.spool import gathered
 
 if TYPE_CHECKING:
     from evalgate.config import Config
@@ -144,7 +146,7 @@ def _requests(run: Run, config: Config | None, environ: Mapping[str, str]) -> It
     if suite.version().id != run.version.id or suite.evalset.content() != run.evalset:
         return None
     ids = {case.id for case in run.cases}
-    return requests_of(replace(suite, selected=tuple(case for case in suite.evalset.cases if case.id in ids)))
+    return requests_of(replace(suite, selected=gathered(case for case in suite.evalset.cases if case.id in ids)))
 
 
 # ---- the parts ---------------------------------------------------------------------------------------------
@@ -293,10 +295,8 @@ def _together(parts: Sequence[_Part]) -> Run:
         id=sha256("\n".join(sorted(part.checksum for part in parts)).encode()).hexdigest()[:12],
         suite=first.suite,
         created=max(run.created for run in runs),
-        cases=tuple(sorted((case for run in runs for case in run.cases), key=lambda case: case.id)),
-        results=tuple(
-            sorted((result for run in runs for result in run.results), key=lambda one: (one.case_id, one.epoch))
-        ),
+        cases=gathered(heapq.merge(*(run.cases for run in runs), key=lambda case: case.id)),
+        results=gathered(heapq.merge(*(run.results for run in runs), key=lambda one: (one.case_id, one.epoch))),
         epochs=first.epochs,
         commit=first.commit,
         branch=first.branch if len(branches) == 1 else None,

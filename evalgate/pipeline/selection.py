@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from evalgate.errors import Fault, InputError
 from evalgate.records import Case, EvalSet
+from evalgate.spool import gathered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ def selected(
     return Selection(categories=tuple(categories), tags=tuple(tags), sample=sample, seed=seed or 0, limit=limit)
 
 
-def select(evalset: EvalSet, selection: Selection) -> tuple[Case, ...]:
+def select(evalset: EvalSet, selection: Selection) -> Sequence[Case]:
     """The cases asked for, in the eval set's order. Raises InputError for a name that no case has and where nothing is
     left."""
     faults = [
@@ -60,15 +61,18 @@ def select(evalset: EvalSet, selection: Selection) -> tuple[Case, ...]:
     ]
     if faults:
         raise InputError(faults)
-    chosen = tuple(
-        case
-        for case in evalset.cases
-        if (not selection.categories or set(selection.categories) & set(case.categories))
-        and (not selection.tags or set(selection.tags) & set(case.tags))
-    )
+    chosen = evalset.cases
+    if selection.categories or selection.tags:
+        chosen = gathered(
+            case
+            for case in evalset.cases
+            if (not selection.categories or set(selection.categories) & set(case.categories))
+            and (not selection.tags or set(selection.tags) & set(case.tags))
+        )
     if selection.sample is not None:
         chosen = sample(chosen, selection.sample, selection.seed)
-    chosen = chosen[: selection.limit]
+    if selection.limit is not None:
+        chosen = chosen[: selection.limit]
     if not chosen:
         raise InputError(Fault(where=str(selection), what="matches no case"))
     return chosen

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,9 @@ from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.endpoints.masking import mask
 from evalgate.errors import InputError
 from evalgate.gate import Doubt, More
-from evalgate.pipeline.caching import Cache
 from evalgate.pipeline.journals import fresh_path
 from evalgate.pipeline.load import Suite
+from evalgate.pipeline.pacing import Paces
 from evalgate.pipeline.rationing import Rationed
 from evalgate.records import Case, Confirmation, Json, Output, Request, Result, Run, Usage, fingerprint
 from evalgate.runner.allowance import Allowance
@@ -26,6 +27,7 @@ from evalgate.runner.progress import Progress
 from evalgate.runner.run import Outcome
 from evalgate.runner.run import run as run_plan
 from evalgate.runner.settings import Limits
+from evalgate.spool import gathered
 
 AGAIN = "\x00baseline"
 """Ends the id of a case that is put to the baseline: no id of an eval set can hold it."""
@@ -57,40 +59,35 @@ class Session:
         stack: AsyncExitStack,
         opening: Opening,
         allowance: Allowance,
-        cache: Cache,
+        paces: Paces,
     ) -> None:
         self._suite, self._endpoint, self._journal, self._progress = suite, endpoint, journal, progress
-        self._header, self._stack, self._opening, self._allowance = header, stack, opening, allowance
-        self._remembering = cache.around(suite.config.endpoint, endpoint, suite.discreetly)
-        self._scorers = {case.id: tuple(built[key] for key in case.scorers) for case in suite.selected}
-        self._cases = {case.id: case for case in suite.selected}
+        self._header, self._stack, self._opening = header, stack, opening
+        self._allowance, self._paces = allowance, paces
+        self._built = built
         self._began_at = time.monotonic()
         self.ask_again = AskAgain(settings=None, how="")
         self.interrupted = False
         self.notes: list[str] = []
 
     async def call(self, plan: Plan) -> Outcome:
-        """The results of a plan at the endpoint under test, or what it answered to the same requests before."""
+        """The results of a plan at the endpoint under test."""
         outcome = await run_plan(
             plan,
-            endpoint=self._remembering or self._endpoint,
-            recall=self._recall,
+            endpoint=self._endpoint,
             render=self._suite.renderer(),
-            scorers=lambda case: self._scorers[case.id],
+            scorers=self._scorers_of,
             limits=self._limits(),
             journal=self._journal,
             progress=self._progress,
         )
         return self._noted(outcome)
 
-    def _recall(self, request: Request) -> Output | None:
-        return None if self._remembering is None else self._remembering.recall(request)
-
     async def more(self, run: Run, more: More) -> Run:
-        done: dict[str, int] = {}
-        for result in run.results:
-            done[result.case_id] = max(done.get(result.case_id, 0), result.epoch)
-        cases = tuple(self._cases[case_id] for case_id in more.case_ids)
+        cases = self._suite.by_id(more.case_ids)
+        asked = frozenset(more.case_ids)
+        # Results come sorted by epoch.
+        done = {result.case_id: result.epoch for result in run.results if result.case_id in asked}
         outcome = await self.call(Plan(cases=cases, epochs=more.epochs, done=done))
         return replace(run, results=_together(run.results, outcome.results), stopped=outcome.stopped)
 
@@ -99,20 +96,18 @@ class Session:
         if not self._suite.can_be_called_again:
             return None
         asked = self.ask_again
-        cases = [self._cases[case_id] for case_id in doubt.case_ids]
+        cases = self._suite.by_id(doubt.case_ids)
         baseline, asked = await self._open_baseline(asked)
         fresh, turns = self._endpoint, cases
         if baseline is not None:
             fresh = _Both(self._endpoint, baseline)
-            again = [case.id for case in cases if asked.requests is None or case.id in asked.requests]
-            twins = {case_id: replace(self._cases[case_id], id=case_id + AGAIN) for case_id in again}
-            turns = [twin for case in cases for twin in (case, twins.get(case.id)) if twin is not None]
-        outcome = await self._call_fresh(Plan(cases=tuple(turns), epochs=doubt.epochs), fresh, asked)
+            turns = gathered(_in_turns(cases, asked))
+        outcome = await self._call_fresh(Plan(cases=turns, epochs=doubt.epochs), fresh, asked)
         if outcome.stopped is not None:
             self.notes.append(f"Fresh calls to confirm the block ended early: {outcome.stopped}.")
             if self.interrupted or not outcome.results:
                 return None
-        before = [replace(r, case_id=r.case_id.removesuffix(AGAIN)) for r in outcome.results if _is_twin(r.case_id)]
+        before = (replace(r, case_id=r.case_id.removesuffix(AGAIN)) for r in outcome.results if _is_twin(r.case_id))
         return Confirmation(
             categories=doubt.categories,
             epochs=doubt.epochs,
@@ -120,6 +115,9 @@ class Session:
             before=tuple(sorted(before, key=lambda result: (result.case_id, result.epoch))),
             how=asked.how,
         )
+
+    def _scorers_of(self, case: Case) -> Sequence[Scorer]:
+        return [self._built[key] for key in case.scorers]
 
     async def _open_baseline(self, asked: AskAgain) -> tuple[Endpoint | None, AskAgain]:
         """The baseline's endpoint, and how it is asked; None where it cannot be, with the reason."""
@@ -132,8 +130,8 @@ class Session:
             opened = await self._stack.enter_async_context(asked.settings.open(self._opening))
         except InputError as error:
             return None, AskAgain(settings=None, how=f"the baseline cannot be called again: {error}")
-        rationed = Rationed(opened, self._allowance)
-        return discreet(rationed, asked.settings.secrets(self._opening.environ)), asked
+        paced = self._paces.paced(Rationed(opened, self._allowance), asked.settings)
+        return discreet(paced, asked.settings.secrets(self._opening.environ)), asked
 
     async def _call_fresh(self, plan: Plan, endpoint: Endpoint, asked: AskAgain) -> Outcome:
         journal = self._open_fresh_journal(asked)
@@ -141,19 +139,19 @@ class Session:
 
         def rendered(case: Case, epoch: int) -> Request:
             case_id = case.id.removesuffix(AGAIN)
-            request = render(self._cases[case_id], epoch)
             if not _is_twin(case.id):
-                return request
+                return render(case, epoch)
+            request = render(replace(case, id=case_id), epoch)
             messages = request.messages if asked.requests is None else tuple(asked.requests[case_id])
             params = asked.settings.params if asked.settings is not None else request.params
             return replace(request, case=case, messages=messages, params=params)
 
         with journal:
-            outcome = await run_plan(  # without `recall`: fresh means asked now, by judges too
+            outcome = await run_plan(
                 plan,
                 endpoint=endpoint,
                 render=rendered,
-                scorers=lambda case: self._scorers[case.id.removesuffix(AGAIN)],
+                scorers=self._scorers_of,
                 limits=self._limits(),
                 journal=journal,
                 progress=self._progress,
@@ -260,5 +258,13 @@ def _is_twin(case_id: str) -> bool:
     return case_id.endswith(AGAIN)
 
 
-def _together(first: Sequence[Result], second: Sequence[Result]) -> tuple[Result, ...]:
-    return tuple(sorted((*first, *second), key=lambda result: (result.case_id, result.epoch)))
+def _in_turns(cases: Sequence[Case], asked: AskAgain) -> Iterator[Case]:
+    """Each case, and after it the same for the baseline where that was asked it before."""
+    for case in cases:
+        yield case
+        if asked.requests is None or case.id in asked.requests:
+            yield replace(case, id=case.id + AGAIN)
+
+
+def _together(first: Sequence[Result], second: Sequence[Result]) -> Sequence[Result]:
+    return gathered(heapq.merge(first, second, key=lambda result: (result.case_id, result.epoch)))

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from evalgate.config import Config
     from evalgate.gate.explain import Explanation
     from evalgate.history.store import History
-    from evalgate.pipeline.caching import Cache
     from evalgate.pipeline.session import AskAgain
     from evalgate.pipeline.staged import Against
     from evalgate.runner.journal import Journal
@@ -51,8 +50,6 @@ class RunOptions:
     """An unfinished run's id or a prefix; "" is the newest."""
     gated: bool = True
     baseline: tuple[str, ...] = ()
-    fresh: bool = False
-    """Makes every call anew, whatever was answered before."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
     def again(self, *more: str) -> str:
@@ -69,8 +66,6 @@ class RunOptions:
             words += ["--epochs", str(self.epochs)]
         if not self.gated:
             words.append("--no-gate")
-        if self.fresh:
-            words.append("--fresh")
         return shlex.join([*words, *more])
 
     def decide_again(self, run_id: str, baseline: Sequence[str]) -> str:
@@ -111,7 +106,6 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     Raises InputError before the first call, Interrupted after Ctrl-C. A history or journal that cannot be used gives
     the verdict `error`; where that shows only when the run is to be written, the journal keeps the run.
     """
-    from evalgate.pipeline.caching import cache_of
     from evalgate.pipeline.execute import preflight
     from evalgate.runner.progress import Silent
 
@@ -124,8 +118,6 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     if lacking is not None:
         return nothing_done(VerdictName.NOT_EVALUATED, lacking, rules, config.suite, now)
     place = Place.of(config.base_dir, options.environ)
-    # A run that is only recorded is to say something new to a baseline: copies would not.
-    cache = cache_of(config, place, options.environ, is_fresh=options.fresh or not options.gated)
     # What a user's own code prints is talk: stdout is the report's.
     with contextlib.redirect_stdout(sys.stderr):
         preflight(suite, options.environ)
@@ -133,9 +125,7 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
             with open_history(store) as history:
                 history.check_writable()
                 _check_baseline(history, options.baseline)
-                task = _Task(
-                    suite=suite, rules=rules, history=history, place=place, options=options, cache=cache, now=now
-                )
+                task = _Task(suite=suite, rules=rules, history=history, place=place, options=options, now=now)
                 done = _run_and_judge(task, progress or Silent())
         except StoreError as error:
             return nothing_done(VerdictName.ERROR, str(error), rules, config.suite, now)
@@ -170,7 +160,6 @@ class _Task:
     history: History
     place: Place
     options: RunOptions
-    cache: Cache
     now: datetime
 
     def against(self, run: Run) -> Against:
@@ -223,7 +212,7 @@ def _run_and_judge(task: _Task, progress: Progress) -> Done:
     from evalgate.runner.interrupts import ended_politely
 
     options = task.options
-    journal, header = open_journal(task.suite, task.now, options.resume)
+    journal, header = open_journal(task.suite, task.now, options.resume, commit=task.place.commit)
     # Open until the run is in the history: nobody else is to go on with it meanwhile.
     with journal, ended_politely():
         how = f"Go on with: {options.again('--resume', header.run_id)}"
@@ -253,7 +242,6 @@ def _run_from(journal: Journal, header: Header, task: _Task, progress: Progress,
         origin=Origin(created=task.now, commit=place.commit, branch=place.branch, is_modified=place.is_modified),
         environ=task.options.environ,
         progress=progress,
-        cache=task.cache,
         compare=task.compare if task.options.gated else None,
     )
     if done.interrupted:

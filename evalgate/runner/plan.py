@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+import heapq
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evalgate.records import Case
@@ -18,7 +20,7 @@ class Plan:
     to their size. The order depends on nothing but the cases' own order.
     """
 
-    cases: tuple[Case, ...]
+    cases: Sequence[Case]
     """Ids are unique."""
     epochs: int = 1
     """Repetitions of each case, at least 1."""
@@ -33,23 +35,25 @@ class Plan:
         return sum(max(0, self.epochs - self.done.get(case.id, 0)) for case in self.cases)
 
     def __iter__(self) -> Iterator[tuple[Case, int]]:
-        ordered = _in_turns(self.cases)
+        order = _in_turns(self.cases)
         for epoch in range(1, self.epochs + 1):
-            for case in ordered:
+            for place in order:
+                case = self.cases[place]
                 if epoch > self.done.get(case.id, 0):
                     yield case, epoch
 
 
-def _in_turns(cases: tuple[Case, ...]) -> list[Case]:
-    """The cases spread so that the first k of them hold k/n of every category, give or take one.
+def _in_turns(cases: Sequence[Case]) -> Sequence[int]:
+    """The cases' places, spread so that the first k of them hold k/n of every category, give or take one.
 
     The i-th of a category's m cases stands at (i + 1/2) / m of the way. A case counts for its first category.
     """
-    sizes = Counter(case.categories[0] for case in cases)
-    seen: Counter[str] = Counter()
-    places: list[float] = []
-    for case in cases:
-        category = case.categories[0]
-        places.append((seen[category] + 0.5) / sizes[category])
-        seen[category] += 1
-    return [cases[index] for index in sorted(range(len(cases)), key=places.__getitem__)]
+    members: dict[str, array[int]] = defaultdict(lambda: array("I"))
+    for place, case in enumerate(cases):
+        members[case.categories[0]].append(place)
+    return array("I", [place for _, place in heapq.merge(*map(_spread, members.values()))])
+
+
+def _spread(places: Sequence[int]) -> Iterator[tuple[float, int]]:
+    """How far along the way each of a category's cases stands."""
+    return (((number + 0.5) / len(places), place) for number, place in enumerate(places))

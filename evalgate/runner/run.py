@@ -1,6 +1,6 @@
 """A plan times an endpoint and scorers: the run. Knows no gate, no store and no terminal.
 
-A fixed number of workers draw from one iterator, so that 100,000 cases are 100,000 steps and not 100,000 tasks. What
+A crew of workers draws from one iterator, so that 100,000 cases are 100,000 steps and not 100,000 tasks. What
 goes wrong with a case is a `Failed` among the results; what ends the run early is a sentence in `Outcome.stopped`.
 """
 
@@ -10,11 +10,14 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from evalgate.errors import HOPELESS, CallFault
-from evalgate.records import Case, Failed, Output, Request, Result, Scored, Stage, Usage
+from evalgate.records import Case, Failed, Request, Result, Scored, Stage, Usage
 from evalgate.runner.calls import Caller, Halted
+from evalgate.runner.collected import Collected
+from evalgate.runner.crew import Crew
 from evalgate.runner.evaluate import Evaluator, Finished
 from evalgate.runner.interrupts import on_interrupt
 from evalgate.runner.journal import Journal
@@ -36,7 +39,7 @@ SLACK = 1e-9
 class Outcome:
     """What a run came to."""
 
-    results: tuple[Result, ...]
+    results: Sequence[Result]
     """Sorted by case and epoch, each at most once; all that were planned, or `stopped` says why not."""
     stopped: str | None
     """Why the run ended before its plan, in a sentence without a full stop; None: every result is there."""
@@ -57,7 +60,6 @@ async def run(
     limits: Limits,
     journal: Journal,
     progress: Progress,
-    recall: Callable[[Request], Output | None] | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     rng: random.Random | None = None,
@@ -67,8 +69,6 @@ async def run(
     Results that the journal holds already are taken from it: scored ones by the same scorers as they are, answered
     ones are judged again (their call is paid for), failed calls are made again. Each new result is in the journal
     before the next call of its worker begins. The journal stays open: close it, or remove it once the run is stored.
-
-    recall: the earlier answer to the same request, or None where there is none; absent: nothing is reused.
 
     Raises StoreError when the journal cannot be written; in-flight calls are cancelled, what was written is kept.
     """
@@ -80,6 +80,7 @@ async def run(
         sleep=sleep,
         rng=rng or random.Random(),
         on_retry=session.retried,
+        away=session.away,
     )
     evaluator = Evaluator(
         endpoint=endpoint,
@@ -89,7 +90,6 @@ async def run(
         meter=session.meter,
         rescue=journal.write,
         in_vain=journal.write_in_vain,
-        recall=recall,
     )
     return await session.run(caller, evaluator, scorers)
 
@@ -108,26 +108,27 @@ class _Session:
         self.meter = journal.used
         self.began_at = clock()
         self.ends_at = None if limits.deadline_s is None else self.began_at + limits.deadline_s
-        self.results: dict[tuple[str, int], Result] = {}
+        self.results = Collected()
         self.stopped: str | None = None
         self.is_interrupted = False
         self.was_answered = False
         self.failures = 0
         """Results in a row that the endpoint did not answer."""
         self.landed = asyncio.Event()
-        self.workers: list[asyncio.Task[None]] = []
 
     async def run(self, caller: Caller, evaluator: Evaluator, scorers: Callable[[Case], Sequence[Scorer]]) -> Outcome:
         self.caller = caller
         self.evaluator = evaluator
         self._take_kept(scorers)
+        todo, left = self._todo(), self.plan.total - len(self.results)
+        self.crew = Crew(min(self.limits.concurrency, left), lambda: self._worker(todo))
         self.progress.start(self.plan.total, len(self.results))
         loop = asyncio.get_running_loop()
         alarm = None if self.ends_at is None else loop.call_later(max(0.0, self.ends_at - self.clock()), self._too_late)
         self._watch_budget()
         try:
             with on_interrupt(self._interrupt):
-                await self._work()
+                await self.crew.run()
         finally:
             if alarm is not None:
                 alarm.cancel()
@@ -141,27 +142,14 @@ class _Session:
         for case, epoch in self.plan:
             kept = self.journal.kept.get((case.id, epoch))
             if isinstance(kept, Scored) and _judges(kept) == [(s.name, s.version, s.weight) for s in scorers(case)]:
-                self.results[(case.id, epoch)] = kept
+                self.results.add(kept)
 
     def _todo(self) -> Iterator[tuple[Case, int]]:
-        taken = frozenset(self.results)
+        taken = self.results.keys()
         return ((case, epoch) for case, epoch in self.plan if (case.id, epoch) not in taken)
 
-    async def _work(self) -> None:
-        todo = self._todo()
-        count = min(self.limits.concurrency, self.plan.total - len(self.results))
-        self.workers = [asyncio.create_task(self._worker(todo)) for _ in range(count)]
-        if not self.workers:
-            return
-        try:
-            await asyncio.wait(self.workers, return_when=asyncio.FIRST_EXCEPTION)
-        finally:  # also when this task itself is cancelled
-            for worker in self.workers:
-                worker.cancel()
-            await asyncio.wait(self.workers)
-        for worker in self.workers:
-            if not worker.cancelled() and (error := worker.exception()) is not None:
-                raise error
+    def away(self) -> AbstractContextManager[None]:
+        return self.crew.away()
 
     async def _worker(self, todo: Iterator[tuple[Case, int]]) -> None:
         for case, epoch in todo:
@@ -186,10 +174,12 @@ class _Session:
             self._record(finished.result)
             self._watch_endpoint(finished)
             self._watch_budget()
+            if self.crew.lets_go():
+                return
 
     def _record(self, result: Result, *, is_rejudged: bool = False) -> None:
         self.journal.write(result, is_rejudged=is_rejudged)
-        self.results[(result.case_id, result.epoch)] = result
+        self.results.add(result)
         self.progress.advance(result)
         self._wake()
 
@@ -209,8 +199,7 @@ class _Session:
     def _abort(self, reason: str) -> None:
         """Also cancels the calls in flight."""
         self._halt(reason)
-        for worker in self.workers:
-            worker.cancel()
+        self.crew.cancel()
 
     def _interrupt(self, signal_name: str) -> None:
         self.is_interrupted = True
@@ -249,8 +238,6 @@ class _Session:
     def _watch_endpoint(self, finished: Finished) -> None:
         """Ends a run whose endpoint is not there, rather than retrying for hours."""
         result = finished.result
-        if result.output is not None and result.output.cached:
-            return  # it says nothing of the endpoint today
         if result.output is not None:
             self.was_answered = True
             self.failures = 0
@@ -262,6 +249,8 @@ class _Session:
         if not self.was_answered:
             if finished.fault in HOPELESS:
                 self._abort(f"the endpoint refuses every call: {result.cause}")
+            elif finished.fault is CallFault.CONNECTION and self.caller.is_unreachable:
+                self._abort(f"the endpoint cannot be reached: {result.cause}")
             elif self.failures >= max(8, limits.concurrency):
                 self._abort(f"the first {self.failures} calls all failed; the last: {result.cause}")
         elif finished.fault is not CallFault.REFUSED_REQUEST and self.failures >= max(64, 4 * limits.concurrency):
@@ -272,7 +261,7 @@ class _Session:
         is_complete = done == total
         stopped = None if is_complete else f"{self.stopped or 'the run ended early'}, after {done} of {total} results"
         return Outcome(
-            results=tuple(self.results[key] for key in sorted(self.results)),
+            results=self.results.in_order(),
             stopped=stopped,
             usage=self.meter.usage(self.clock() - self.began_at),
             interrupted=self.is_interrupted and not is_complete,

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -33,6 +38,18 @@ def stop(project: Project, budget: str = "0.01") -> str:
 def kept(project: Project) -> list[dict[str, str]]:
     runs: list[dict[str, str]] = project.evalgate("history", "--format", "json").json["runs"]
     return runs
+
+
+def commit(project: Project) -> str:
+    """One more commit of everything; the id of the one before."""
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    if not (project.folder / ".git").exists():
+        subprocess.run(["git", "init", "--quiet"], check=True)
+    before = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    (project.folder / "note").write_text(before)
+    subprocess.run(["git", "add", "note"], check=True)
+    subprocess.run(["git", *who, "commit", "--quiet", "-m", "x"], check=True)
+    return before
 
 
 def told(said: Said) -> tuple[int, str]:
@@ -103,6 +120,45 @@ def test_a_journal_that_cannot_be_read_is_named_with_its_reason(
     said = project.evalgate("run", "--resume", *([run_id] if is_named else []))
     assert (said.code, said.out) == (2, "")
     assert words in " ".join(re.split(r"\s+", said.err)) and f"{run_id}.jsonl" in said.err
+
+
+@pytest.mark.parametrize(("version", "is_told"), [("1", False), ("", True)])
+def test_a_run_that_goes_on_at_another_commit_says_so(project: Project, version: str, is_told: bool) -> None:
+    """Its first results are of the code of then, unless a version says that it is the same."""
+    build(project, categories=GOOD, version=version)
+    commit(project)
+    stop(project)
+    first = commit(project)
+    said = project.evalgate("run", "--resume")
+    assert said.code == 0
+    assert (f"begun at commit {first[:12]}" in " ".join(said.out.split())) == is_told
+
+
+def test_two_runs_at_once_on_one_store_are_both_kept(project: Project) -> None:
+    """Each with its own journal, whole and once."""
+    build(project, categories={"facts": 40})
+    code = f"import sys; sys.path[:0] = {sys.path!r}; from evalgate.cli import main; main()"
+    both = [subprocess.Popen([sys.executable, "-c", code, "run", "--output", f"{n}.txt"]) for n in range(2)]
+    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    assert (len(kept(project)), journals(project)) == (2, [])
+    with sqlite3.connect(project.folder / ".evalgate" / "history.db") as history:
+        rows = history.execute("SELECT run, COUNT(*), COUNT(DISTINCT position) FROM results GROUP BY run").fetchall()
+    history.close()
+    assert [row[1:] for row in rows] == [(40, 40), (40, 40)]
+
+
+def test_a_clock_that_was_set_back_hides_no_run(project: Project) -> None:
+    """A run begun by a clock that went ahead is found by its id, and finished by one that is right again."""
+    build(project, categories=GOOD)
+    run_id = stop(project)
+    (path,) = journals(project)
+    header = Journal.find(path.parent).unfinished[0].header
+    path.unlink()
+    ahead = replace(header, created=header.created + timedelta(days=3650))
+    Journal.create(path, ahead).close()
+    said = project.evalgate("run", "--resume", run_id, "--format", "json")
+    assert told(said) == (0, "no_baseline")
+    assert (journals(project), len(kept(project))) == ([], 2)
 
 
 def test_without_an_unfinished_run_the_way_to_a_finished_one_is_told(project: Project) -> None:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from evalgate.endpoints import KINDS, Settings
 from evalgate.endpoints.chat_completions import OpenAI
 from evalgate.endpoints.prices import Price
+from evalgate.endpoints.python_callable import PythonCallable
 from evalgate.errors import CallError, CallFault
 from evalgate.records import Output, ToolCall
 
@@ -272,3 +273,32 @@ def test_pydantic_can_validate_every_kind(kind: str) -> None:
         wrong = {"price": {"input_per_mtok_usd": 1, "output_per_mtok_usd": 2, "per_call_usd": 3}}
     with pytest.raises(ValidationError):
         adapter.validate_python({**needed, **wrong})
+
+
+# ---- whose limits hold ----
+
+
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        ({"base_url": "https://llm.example.com:443/v2"}, True),
+        ({"model": "judge-1", "params": {"temperature": 0}}, True),
+        ({"base_url": "https://llm.example.com:8443/v1"}, False),
+        ({"base_url": "http://llm.example.com/v1"}, False),
+        ({"base_url": "https://llm.example.org/v1"}, False),
+        ({"api_key_env": "OTHER_KEY"}, False),
+        ({"api_key_env": None}, False),
+    ],
+)
+def test_one_server_with_one_key_is_one_provider(other: dict[str, Any], is_same: bool) -> None:
+    """Whatever path or model is asked: limits are the key's."""
+    environ = {"KEY": "sk-one-1234", "OTHER_KEY": "sk-two-1234"}
+    given = {"base_url": "https://llm.example.com/v1", "model": "small-1", "api_key_env": "KEY"}
+    one, two = OpenAI(**given).provider(environ), OpenAI(**{**given, **other}).provider(environ)
+    assert (one == two) is is_same
+    assert "sk-one" not in str(one)
+
+
+def test_code_of_our_own_has_no_provider() -> None:
+    """Each such endpoint has its own pace."""
+    assert PythonCallable(callable="app:answer").provider({}) is None

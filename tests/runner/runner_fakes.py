@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from builders import make_case
+from virtual_time import LoopTime
 
 from evalgate.errors import CallFault
 from evalgate.records import Case, Output, Request, Result, Score
@@ -139,9 +141,9 @@ async def go(
     epochs: int = 1,
     journal: Journal | None = None,
     progress: Any = None,
-    time: FakeTime | None = None,
+    time: FakeTime | LoopTime | None = None,
     render: Callable[[Case, int], Request] = render,
-    recall: Callable[[Request], Output | None] | None = None,
+    rng: random.Random | None = None,
     **limits: Any,
 ) -> Outcome:
     """A run of this many cases with small fakes; further keywords are `Limits`. Retries hardly wait."""
@@ -157,6 +159,6 @@ async def go(
         limits=Limits(**{"backoff_s": 0.001, **limits}),
         journal=journal or Journal.null(),
         progress=progress or Watcher(),
-        recall=recall,
+        rng=rng,
         **clocks,  # type: ignore[arg-type]
     )

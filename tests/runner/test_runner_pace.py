@@ -1,96 +1,214 @@
-"""How the runner meets an endpoint that is healthy but slow."""
+"""How the runner meets endpoints that are healthy but slow, strict, flaky or away: simulated, in virtual time."""
+
+from __future__ import annotations
 
 import asyncio
+import random
+from typing import Any
 
-from builders import make_output
-from runner_fakes import FakeEndpoint, FakeTime, go
+import pytest
+from runner_fakes import FakeScorer, go
+from servers import Bucket, Outage, Server, Slots, Sometimes, Window, share_of
+from virtual_time import LoopTime, run_virtually
 
-from evalgate.errors import CallError, CallFault
-from evalgate.records import Output, Request, Scored
+from evalgate.errors import CallFault
+from evalgate.records import Scored
 from evalgate.runner.pace import Pace
+from evalgate.runner.paced import Paced
+from evalgate.runner.run import Outcome
 
 
-class Metered(FakeEndpoint):
-    """Allows 500 calls a second, at most five at once, and refuses the rest: a token bucket."""
-
-    def __init__(self) -> None:
-        super().__init__(self._grant, takes_s=0.002)
-        self._tokens = 5.0
-        self._at: float | None = None
-
-    def _grant(self, request: Request, attempt: int) -> Output:
-        now = asyncio.get_running_loop().time()
-        if self._at is not None:
-            self._tokens = min(5.0, self._tokens + (now - self._at) * 500)
-        self._at = now
-        if self._tokens < 1:
-            raise CallError(CallFault.RATE_LIMITED, "too many requests")
-        self._tokens -= 1
-        return make_output()
+def simulated(server: Server, cases: int, *, concurrency: int = 64, **limits: Any) -> tuple[Outcome, float]:
+    """A run against a server, and the seconds that it took."""
+    paced = Paced(server, Pace(concurrency))
+    scorers = [FakeScorer(lambda case, output: 1.0)]
+    limits = {"backoff_s": 0.5, **limits}
+    rng = random.Random(1)
+    main = go(cases, endpoint=paced, time=LoopTime(), concurrency=concurrency, scorers=scorers, rng=rng, **limits)
+    return run_virtually(main)
 
 
-def test_a_strict_rate_limit_costs_time_and_not_results() -> None:
-    """With 64 workers and no pacing about every sixth case would use up its retries here."""
-    outcome = asyncio.run(go(300, endpoint=Metered(), concurrency=64, backoff_s=0.02, backoff_max_s=1))
-    assert sum(isinstance(result, Scored) for result in outcome.results) == 300
+def scored(outcome: Outcome) -> int:
+    return sum(isinstance(result, Scored) for result in outcome.results)
 
 
-def test_refusals_of_one_moment_halve_once_and_a_round_of_answers_adds_one() -> None:
-    """Eight calls that were in flight together say one thing, not eight."""
-
-    async def scenario() -> list[int]:
-        time = FakeTime()
-        pace = Pace(8, clock=time.clock, sleep=time.sleep)
-        entered = [await pace.enter() for _ in range(8)]
-        for number in entered:
-            pace.refused(number, None)
-            pace.leave()
-        inside = 0
-
-        async def enter() -> None:
-            nonlocal inside
-            await pace.enter()
-            inside += 1
-
-        tasks = [asyncio.create_task(enter()) for _ in range(8)]
-        await asyncio.sleep(0.01)
-        counts = [inside]
-        for _ in range(5):  # 4 + 1/4 + 1/4.25 + ... = 5.1
-            pace.answered()
-        await asyncio.sleep(0.01)
-        counts.append(inside)
-        for task in tasks:
-            task.cancel()
-        return counts
-
-    assert asyncio.run(scenario()) == [4, 5]
+# ---- nobody is slowed down without need ----
 
 
-def test_a_place_that_is_left_goes_to_who_waits() -> None:
-    """Also after a call that failed, when the pace does not grow."""
+@pytest.mark.parametrize("sigma", [0.0, 1.0])
+@pytest.mark.parametrize("concurrency", [1, 64, 256])
+def test_a_server_that_bears_all_calls_is_never_waited_for(concurrency: int, sigma: float) -> None:
+    """The time is that of the answers, whatever their lengths."""
+    free, took_s = simulated(Server(sigma=sigma), 1000, concurrency=concurrency)
+    unpaced = go(1000, endpoint=Server(sigma=sigma), time=LoopTime(), concurrency=concurrency, scorers=[FakeScorer()])
+    assert scored(free) == 1000
+    assert took_s == pytest.approx(run_virtually(unpaced)[1])
 
-    async def scenario() -> None:
-        time = FakeTime()
-        pace = Pace(2, clock=time.clock, sleep=time.sleep)
-        pace.refused(await pace.enter(), None)
-        waiting = asyncio.create_task(pace.enter())
+
+def test_refusals_now_and_then_cost_their_own_calls_a_pause_and_no_other() -> None:
+    """A tenth is told to wait a second: together they wait a second, not a hundred."""
+    server = Sometimes(lambda case: CallFault.RATE_LIMITED if share_of(case) < 0.1 else None, retry_after_s=1)
+    outcome, took_s = simulated(server, 1000)
+    assert scored(outcome) == 1000
+    assert server.refusals > 80
+    assert took_s <= 1.5 * 0.8 + 1 + 0.5
+    assert server.most_active <= 64
+
+
+def test_errors_and_lost_connections_now_and_then_do_not_narrow() -> None:
+    """5 % of errors and 2 % of resets: the run takes hardly longer than without."""
+
+    def fault_of(case: str) -> CallFault | None:
+        share = share_of(case)
+        return CallFault.SERVER if share < 0.05 else CallFault.CONNECTION if share < 0.07 else None
+
+    outcome, took_s = simulated(Sometimes(fault_of), 1000)
+    assert scored(outcome) == 1000
+    assert took_s <= 1.5 * 0.8 + 0.5
+
+
+# ---- limits are found and used ----
+
+
+@pytest.mark.parametrize(
+    ("server", "cases", "best_s", "within"),
+    [
+        (lambda: Bucket(rate=500, burst=5, takes_s=0.002), 2000, 4, 1.6),
+        (lambda: Bucket(rate=100, burst=10), 1000, 10, 1.1),
+        (lambda: Bucket(rate=10, burst=10), 300, 29, 1.2),
+        (lambda: Bucket(rate=10, burst=10, retry_after_s=1), 300, 29, 1.2),
+        (lambda: Bucket(rate=10, burst=10, takes_s=2), 1000, 101, 1.1),
+        (lambda: Bucket(rate=10, burst=600, takes_s=2), 1000, 42, 1.1),
+        (lambda: Window(count=100, every_s=20, takes_s=0.5), 1000, 181, 1.1),
+        (lambda: Window(count=600, every_s=60, takes_s=1), 1000, 67, 1.1),
+        (lambda: Slots(slots=8), 1000, 6.25, 1.05),
+        (lambda: Slots(slots=8, sigma=1.0), 1000, 6.25, 1.1),
+    ],
+)
+def test_a_limit_costs_the_time_that_it_costs_and_no_result(
+    server: Any, cases: int, best_s: float, within: float
+) -> None:
+    """Rates from 10 to 500 a second, buckets and windows, short and long answers: found within moments, then used."""
+    found = server()
+    outcome, took_s = simulated(found, cases)
+    assert scored(outcome) == cases
+    assert took_s <= within * best_s
+    assert found.refusals <= 0.5 * cases
+
+
+def test_one_call_a_second_loses_nothing() -> None:
+    """Far below what one call at a time would give."""
+    outcome, took_s = simulated(Bucket(rate=1, burst=1), 60)
+    assert scored(outcome) == 60
+    assert took_s <= 120
+
+
+# ---- a server that is away ----
+
+
+@pytest.mark.parametrize("fault", [CallFault.CONNECTION, CallFault.SERVER])
+def test_a_server_that_restarts_costs_its_absence_and_no_result(fault: CallFault) -> None:
+    """64 calls in flight, twelve seconds of nothing: more than the back-off of any call would bridge."""
+    server = Outage(2, 14, fault)
+    outcome, took_s = simulated(server, 1000)
+    assert scored(outcome) == 1000
+    assert server.asked < 1000 + 64
+    assert took_s <= 1.25 * (16 + 12)
+
+
+def test_a_server_that_does_not_come_back_ends_the_run() -> None:
+    """Sparing it has an end."""
+    outcome, took_s = simulated(Outage(2, 1e9, CallFault.CONNECTION), 5000)
+    assert "has gone" in str(outcome.stopped)
+    assert took_s < 300
+
+
+@pytest.mark.parametrize("cases", [1, 3, 1000])
+def test_an_address_where_nobody_is_is_told_within_seconds(cases: int) -> None:
+    """The back-off of five retries would take twelve."""
+    outcome, took_s = simulated(Outage(0, 1e9, CallFault.CONNECTION), cases)
+    assert scored(outcome) == 0
+    assert took_s <= 4
+    if cases > 1:
+        assert "cannot be reached: connection refused" in str(outcome.stopped)
+
+
+def test_a_server_that_is_still_starting_is_waited_for() -> None:
+    """Two seconds late is not away."""
+    outcome, _ = simulated(Outage(0, 2, CallFault.CONNECTION), 100)
+    assert scored(outcome) == 100
+
+
+# ---- places ----
+
+
+def test_who_has_waited_longest_is_first_and_further_attempts_before_all() -> None:
+    """A place that is left goes to who waits, in turn."""
+
+    async def scenario() -> list[str]:
+        pace, order = Pace(1), []
+        assert pace.take()
+
+        async def wait(name: str, first: bool) -> None:
+            await pace.queue(first=first)
+            order.append(name)
+            pace.answered(pace.round)
+
+        tasks = [asyncio.create_task(wait(name, name == "again")) for name in ("one", "two", "again")]
         await asyncio.sleep(0)
-        assert not waiting.done()
-        pace.leave()
-        await asyncio.wait_for(waiting, 5)
+        assert not pace.take()
+        pace.answered(pace.round)
+        await asyncio.gather(*tasks)
+        return order
 
-    asyncio.run(scenario())
+    assert asyncio.run(scenario()) == ["again", "one", "two"]
 
 
-def test_a_wait_that_was_asked_for_holds_for_all() -> None:
-    """Nobody begins a call in a time for which the endpoint has asked to be left alone."""
+def test_a_place_given_to_somebody_who_has_left_is_not_lost() -> None:
+    """Cancelled in the very moment of getting it."""
 
-    async def scenario() -> list[float]:
-        time = FakeTime()
-        pace = Pace(8, clock=time.clock, sleep=time.sleep)
-        pace.refused(await pace.enter(), 30)
-        pace.leave()
-        await pace.enter()
-        return time.sleeps
+    async def scenario() -> bool:
+        pace = Pace(1)
+        assert pace.take()
+        waiting = asyncio.create_task(pace.queue())
+        await asyncio.sleep(0)
+        pace.answered(pace.round)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        return pace.take()
 
-    assert asyncio.run(scenario()) == [30]
+    assert asyncio.run(scenario())
+
+
+def test_a_wait_that_most_calls_were_told_holds_for_all() -> None:
+    """Nobody begins in a time for which the endpoint has asked to be left alone."""
+
+    async def scenario() -> float:
+        pace = Pace(64)
+        for _ in range(64):
+            assert pace.take()
+        entered = pace.round
+        for _ in range(64):
+            pace.refused(entered, 30)
+        await pace.queue()
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(scenario())[0] == pytest.approx(30, abs=1)
+
+
+def test_waiting_for_a_turn_does_not_count_as_the_endpoints_time() -> None:
+    """One at a time, 20 calls of 6 s, and a time-out of 10 s."""
+    server = Server(takes_s=6)
+    paced = Paced(server, Pace(1))
+    main = go(20, endpoint=paced, time=LoopTime(), concurrency=20, timeout_s=10, scorers=[FakeScorer()])
+    outcome, took_s = run_virtually(main)
+    assert (scored(outcome), server.asked, took_s) == (20, 20, pytest.approx(120))
+
+
+def test_calls_that_never_got_their_turn_are_not_counted() -> None:
+    """A budget ends the run while others wait: what was not asked costs nothing."""
+    server = Server(takes_s=1)
+    paced = Paced(server, Pace(1))
+    main = go(20, endpoint=paced, time=LoopTime(), concurrency=20, budget_usd=1e-9, scorers=[FakeScorer()])
+    outcome, _ = run_virtually(main)
+    assert outcome.usage.calls == server.asked

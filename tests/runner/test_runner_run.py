@@ -368,7 +368,7 @@ def test_a_spent_budget_does_not_wait_for_a_pause() -> None:
         return make_output(cost_usd=1.0)
 
     endpoint = FakeEndpoint(answer)
-    outcome = asyncio.run(go(9, endpoint=endpoint, budget_usd=2, concurrency=2, backoff_s=1e6, backoff_max_s=1e6))
+    outcome = asyncio.run(go(9, endpoint=endpoint, budget_usd=2, concurrency=1, backoff_s=1e6, backoff_max_s=1e6))
     assert [result.case_id for result in outcome.results] == ["case-0001", "case-0002"]
     assert "budget of $2.00" in str(outcome.stopped)
 
