@@ -26,11 +26,13 @@ from evalgate.errors import CallError, CallFault, InputError
 KEY = "sk-verysecret-0123456789"
 
 
-async def send(url: str, environ: Mapping[str, str], timeout_s: float = 5.0, times: int = 1) -> Reply:
+async def send(
+    url: str, environ: Mapping[str, str], timeout_s: float = 5.0, times: int = 1, body: bytes = b"{}"
+) -> Reply:
     opened = open_transport(url, concurrency=4, timeout_s=timeout_s, environ=environ, secrets=(KEY,))
     async with opened as transport:
         for _ in range(times):
-            reply = await transport.send("POST", url, {"authorization": f"Bearer {KEY}"}, b"{}")
+            reply = await transport.send("POST", url, {"authorization": f"Bearer {KEY}"}, body)
         return reply
 
 
@@ -62,14 +64,16 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.mark.parametrize("body", [b'"hi"', b"x" * 3_000_000], ids=["short", "long"])
 def test_an_own_authority_is_trusted_through_ssl_cert_file(authority: Authority, body: bytes) -> None:
-    """With the authority's file in SSL_CERT_FILE its servers are reached, several times on one connection."""
+    """With the authority's file in SSL_CERT_FILE its servers are reached, several times on one connection; what is
+    said on both sides comes through whole, short or long."""
     server = Canned(body=body)
 
     async def run() -> Reply:
         async with serving(server, authority.server("localhost")) as port:
-            return await send(f"https://localhost:{port}/", {"SSL_CERT_FILE": str(authority.file)}, times=3)
+            return await send(f"https://localhost:{port}/", {"SSL_CERT_FILE": str(authority.file)}, times=3, body=body)
 
     assert asyncio.run(run()).body == body
+    assert server.bodies == [body] * 3
     assert server.connections == 1
 
 
@@ -114,6 +118,29 @@ def test_plain_http_behind_https_and_the_reverse_are_told(authority: Authority) 
     assert plain.fault is CallFault.BAD_ANSWER
     assert "does not answer in TLS" in str(plain) and "is it http:// there?" in str(plain)
     assert "HTTPS" in str(tls)
+
+
+def test_a_server_that_wants_a_certificate_of_the_client_is_told(authority: Authority) -> None:
+    """In TLS 1.3 it says so only after the handshake: it is no lost connection, and no other try helps."""
+    demanding = authority.server("localhost")
+    demanding.verify_mode = ssl.CERT_REQUIRED
+    demanding.load_verify_locations(authority.file)
+
+    async def handshake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()  # asyncio's own server would close without a word
+        session = demanding.wrap_bio(incoming, outgoing, server_side=True)
+        is_going_on = True
+        while is_going_on:
+            incoming.write(await reader.read(1 << 16))
+            try:
+                session.do_handshake()
+            except ssl.SSLError as error:
+                is_going_on = isinstance(error, ssl.SSLWantReadError)
+            writer.write(outgoing.read())
+
+    error = failure(handshake, "https", environ={"SSL_CERT_FILE": str(authority.file)})
+    assert error.fault is CallFault.REFUSED_REQUEST
+    assert "certificate of the client, which cannot be sent" in str(error)
 
 
 def test_a_handshake_that_ends_or_hangs_is_told(authority: Authority) -> None:

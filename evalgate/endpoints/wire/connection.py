@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from evalgate.endpoints.wire.parsing import Answer, Malformed, TooLong
+from evalgate.endpoints.wire.tls import Cipher, failure
 from evalgate.errors import CallError, CallFault
-
-if TYPE_CHECKING:
-    import ssl
 
 
 class Stale(CallError):
@@ -30,7 +29,9 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._answer: Answer | None = None
         self._waiter: asyncio.Future[float] | None = None
-        self._is_lost = False
+        self._ciphers: list[Cipher] = []
+        """From the socket to the server: one with TLS, two where the proxy is spoken to in TLS as well."""
+        self._handshake: asyncio.Future[None] | None = None
         self._uses = 0
         self._heard = 0
         """Bytes that came in this exchange."""
@@ -67,7 +68,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waiter = loop.create_future()
         alarm = loop.call_at(ends_at, self._time_out)
         began_at = time.perf_counter()
-        self._transport.write(request)
+        self._send(request, len(self._ciphers))
         try:
             ended_at = await self._waiter
         except BaseException:
@@ -80,18 +81,20 @@ class Connection(asyncio.BufferedProtocol):
         return ended_at - began_at
 
     async def secure(self, context: ssl.SSLContext, host: str) -> None:
-        """Goes on in TLS, with the name verified. Raises OSError."""
-        loop = asyncio.get_running_loop()
+        """Goes on in TLS, with the name verified. Raises ssl.SSLError, or ConnectionError for an end in the middle."""
+        self._handshake = asyncio.get_running_loop().create_future()
+        cipher = Cipher(context, host)
+        self._ciphers.append(cipher)
         try:
             if self._transport is None:
                 raise ConnectionResetError
-            self._transport = await loop.start_tls(self._transport, self, context, server_hostname=host)
-            if self._is_lost:
-                raise ConnectionResetError
+            self._send(cipher.outgoing(), len(self._ciphers) - 1)
+            await self._handshake
         except BaseException:
             self.close()
-            self._when_lost(self)  # during a handshake the loop does not tell
             raise
+        finally:
+            self._handshake = None
         self._uses = 0
 
     def close(self) -> None:
@@ -109,12 +112,28 @@ class Connection(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(self._buffer[:nbytes])
+        if not self._ciphers:
+            self._hear(data)
+            return
+        try:
+            data = self._decrypt(data)
+        except ssl.SSLError as error:
+            self._end(error)
+            self.close()
+            return
+        if data:
+            self._hear(data)
+        if self._ciphers[-1].is_ended:
+            self.eof_received()
+
+    def _hear(self, data: bytes) -> None:
         if self._answer is None or self._waiter is None or self._waiter.done():
             self.close()  # nobody asked: a farewell (408), or the rest of an answer that was given up
             return
-        self._heard += nbytes
+        self._heard += len(data)
         try:
-            if self._answer.feed(bytes(self._buffer[:nbytes])):
+            if self._answer.feed(data):
                 self._waiter.set_result(time.perf_counter())
         except Malformed as error:
             self._fail(CallFault.BAD_ANSWER, f"{self._place} sent {error}", "Check scheme, host and port of the URL")
@@ -127,16 +146,36 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._is_lost = True
         self._end(exc)
         self._when_lost(self)
 
+    def _decrypt(self, data: bytes) -> bytes:
+        for depth, cipher in enumerate(self._ciphers):
+            try:
+                data = cipher.decrypt(data)
+            finally:
+                self._send(cipher.outgoing(), depth)  # its part of a handshake, or an alert that says why not
+            if not data:
+                break
+        if self._handshake is not None and not self._handshake.done() and self._ciphers[-1].is_ready:
+            self._handshake.set_result(None)
+        return data
+
+    def _send(self, data: bytes, depth: int) -> None:
+        """Through the innermost `depth` ciphers to the socket."""
+        for cipher in reversed(self._ciphers[:depth]):
+            data = cipher.encrypt(data) if data else b""
+        if data and self._transport is not None:
+            self._transport.write(data)
+
     def _end(self, exc: Exception | None) -> None:
+        if self._handshake is not None and not self._handshake.done():
+            self._handshake.set_exception(exc or ConnectionResetError())
         if self._answer is not None and self._waiter is not None and not self._waiter.done():
             if exc is None and self._answer.end():
                 self._waiter.set_result(time.perf_counter())
             else:
-                self._waiter.set_exception(self._lost())
+                self._waiter.set_exception(failure(exc, self._place) if isinstance(exc, ssl.SSLError) else self._lost())
 
     def _time_out(self) -> None:
         if self._answer is None:
