@@ -4,10 +4,10 @@
     python benchmarks/http_clients.py [--url URL] [--requests 2000] [--concurrency 64] [--runs 3]
 
 `evalgate` is the transport of this package. Every run is a fresh process with one client: the import beyond asyncio,
-ssl and what every command loads, then `--requests` chat completions from `--concurrency` workers, JSON both ways; CPU
-is the process's user and system time over all threads, per request. Then one request to a server that never answers is
-cancelled, and the time until the server sees the connection close is taken. Each client is used as the transport has to
-use it: answers are streamed, so that their size can be bounded.
+ssl and what every command loads (CPU), then `--requests` chat completions from `--concurrency` workers, JSON both ways;
+CPU is the process's user and system time over all threads, per request. Then one request to a server that never answers
+is cancelled, and the time until the server sees the connection close is taken. Each client is used as the transport has
+to use it: answers are streamed, so that their size can be bounded.
 Without `--url` a small server on localhost answers, in a process of its own. Clients that are not installed are left
 out. The table shows medians and, in brackets, the range.
 """
@@ -180,9 +180,9 @@ async def seconds_until_closed(client: str, concurrency: int) -> float | None:
 def measure(client: str, url: str, requests: int, concurrency: int) -> dict[str, Any]:
     import evalgate.endpoints  # noqa: F401 - loaded by every command
 
-    begin = time.perf_counter()
+    begin = time.process_time()
     __import__(LOADED.get(client, client))
-    imported = time.perf_counter() - begin
+    imported = time.process_time() - begin
     wall, cpu = asyncio.run(throughput(client, url, requests, concurrency))
     done = requests // concurrency * concurrency
     return {
@@ -216,7 +216,7 @@ def spread(values: list[float], digits: int = 0) -> str:
 
 def table(rows: dict[str, list[dict[str, Any]]]) -> str:
     lines = [
-        "| client | import ms | CPU us/request | requests/s | cancelled request closes after |",
+        "| client | import, CPU ms | CPU us/request | requests/s | cancelled request closes after |",
         "|---|---|---|---|---|",
     ]
     for client, runs in rows.items():

@@ -161,7 +161,7 @@ def test_failed_handshakes_leave_no_connection_behind(authority: Authority) -> N
 
     async def run() -> set[Any]:
         async with serving(Canned(), authority.server("localhost")) as port:
-            pool = Pool(Dialer(origin_of(f"https://localhost:{port}"), None, {}, 5.0), size=2, timeout_s=5.0)
+            pool = Pool(Dialer(origin_of(f"https://localhost:{port}"), None, {}, 5.0), size=2, timeout_s=5.0, show=str)
             for _ in range(3):
                 with pytest.raises(CallError):
                     await pool.ask(b"GET / HTTP/1.1\r\n\r\n")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import cast
 
-from evalgate.endpoints.wire.parsing import Answer, Malformed, TooLong
+from evalgate.endpoints.wire.parsing import Answer, Malformed, Show, TooLong
 from evalgate.endpoints.wire.tls import Cipher, failure
 from evalgate.errors import CallError, CallFault
 
@@ -20,10 +20,11 @@ class Stale(CallError):
 class Connection(asyncio.BufferedProtocol):
     """A protocol of asyncio that writes a request and gives the answer."""
 
-    def __init__(self, place: str, buffer: memoryview, when_lost: Callable[[Connection], object]) -> None:
+    def __init__(self, place: str, show: Show, buffer: memoryview, when_lost: Callable[[Connection], object]) -> None:
         """place: the server's name in messages. buffer: what is received stands there for a moment; it can be shared
         by all connections of one loop. when_lost: called when the socket is closed."""
         self._place = place
+        self._show = show
         self._buffer = buffer
         self._when_lost = when_lost
         self._transport: asyncio.Transport | None = None
@@ -136,7 +137,11 @@ class Connection(asyncio.BufferedProtocol):
             if self._answer.feed(data):
                 self._waiter.set_result(time.perf_counter())
         except Malformed as error:
-            self._fail(CallFault.BAD_ANSWER, f"{self._place} sent {error}", "Check scheme, host and port of the URL")
+            self._fail(
+                CallFault.BAD_ANSWER,
+                f"{self._place} sent {error.told(self._show)}",
+                "Check scheme, host and port of the URL",
+            )
         except TooLong as error:
             self._fail(CallFault.BAD_ANSWER, f"the answer of {self._place} {error}")
 

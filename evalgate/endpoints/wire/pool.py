@@ -7,7 +7,7 @@ import time
 
 from evalgate.endpoints.wire.connection import Connection, Stale
 from evalgate.endpoints.wire.dialing import Dialer
-from evalgate.endpoints.wire.parsing import Answer
+from evalgate.endpoints.wire.parsing import Answer, Show
 
 LONGEST_IDLE_S = 50.0
 """Routers forget connections that are silent for a minute or more, and tell nobody: a request would hang."""
@@ -16,10 +16,11 @@ LONGEST_IDLE_S = 50.0
 class Pool:
     """Takes the connection that was used last, or dials."""
 
-    def __init__(self, dialer: Dialer, *, size: int, timeout_s: float) -> None:
+    def __init__(self, dialer: Dialer, *, size: int, timeout_s: float, show: Show) -> None:
         """size: how many idle connections are kept. timeout_s: how long a request may take, with its connecting."""
         self._dialer = dialer
         self._timeout_s = timeout_s
+        self._show = show
         self._size = size
         self._buffer = memoryview(bytearray(128 * 1024))
         self._idle: list[Connection] = []
@@ -50,7 +51,7 @@ class Pool:
             await asyncio.sleep(0)
 
     def _make(self) -> Connection:
-        connection = Connection(self._dialer.place, self._buffer, self._all.discard)
+        connection = Connection(self._dialer.place, self._show, self._buffer, self._all.discard)
         self._all.add(connection)
         return connection
 

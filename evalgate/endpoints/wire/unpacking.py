@@ -29,7 +29,7 @@ def unpack(body: bytes, encoding: str) -> bytes:
             is_zlib = len(body) > 1 and body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0
             body = _inflate(body, _WITH_ZLIB_HEADER if is_zlib else _BARE)
         else:
-            raise Malformed(f"a body packed as {coding[:40]!r}, which was not asked for")
+            raise Malformed("a body in an encoding that was not asked for", coding)
     return body
 
 
