@@ -32,6 +32,9 @@ def run(
     config: ConfigOption = None,
     category: Annotated[list[str] | None, typer.Option(help="Only cases of this category. Repeatable.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only cases with this tag. Repeatable.")] = None,
+    changed_only: Annotated[
+        bool, typer.Option("--changed-only", help="Only cases that are new or changed since the baseline, or all.")
+    ] = False,
     sample: Annotated[
         int | None,
         typer.Option(metavar="N", help="Only N of the selected cases, each category in proportion: a partial run."),
@@ -65,7 +68,14 @@ def run(
     options = RunOptions(
         config=config or DEFAULT_CONFIG,
         store=store,
-        selection=selected(categories=category or (), tags=tag or (), sample=sample, seed=seed, limit=limit),
+        selection=selected(
+            categories=category or (),
+            tags=tag or (),
+            changed_only=changed_only,
+            sample=sample,
+            seed=seed,
+            limit=limit,
+        ),
         epochs=epochs,
         resume="" if resume == NEWEST else resume,
         gated=gate,

@@ -55,6 +55,9 @@ def _check(options: RunOptions) -> None:
     if options.baseline:
         hint = "Give it to `evalgate merge`."
         raise InputError(Fault(where="--baseline", what="a shard is compared with nothing", hint=hint))
+    if options.selection.changed_only:
+        what = "a shard is compared with nothing, so nobody knows what has changed"
+        raise InputError(Fault(where="--changed-only", what=what, hint="Run it without --shard: it makes few calls."))
 
 
 def _told(done: ShardDone) -> str:

@@ -58,7 +58,7 @@ def decide(
     sides = judged.sides
     found = settled(judged, rules, today)
     found = sorted(found, key=lambda finding: (finding.category, finding.rule, finding.against != "baseline"))
-    summary = _summary(baseline, now)
+    summary = summary_of(baseline, now)
     name, reason = _verdict(judged, baseline, rules, found, summary)
     drifts = confirm.events(candidate, judged.fresh, {f_key(f): f.sentence for f in found if f.against == "baseline"})
     return Verdict(
@@ -159,12 +159,15 @@ def _verdict(
     sides = judged.sides
     judging = [finding for finding in found if finding.rule != "error_rate"]
     quality = [finding for finding in judging if finding.gating]
+    # What has changed is not comparable: where only that was run, this is how it should be, and floors are judged.
+    is_of_changes = sides.candidate.metadata.get("changed_since") is not None
+    apart = not_comparable(sides, rules)
     checks = (
         (VerdictName.ERROR, could_not_evaluate(sides, rules)),
-        (VerdictName.NOT_COMPARABLE, not_comparable(sides, rules)),
+        (VerdictName.NOT_COMPARABLE, None if is_of_changes else apart),
         (VerdictName.FAIL, _failure(quality, sides)),
         (VerdictName.NO_BASELINE, _without_baseline(judged, baseline, rules, judging, summary)),
-        (VerdictName.INCONCLUSIVE, _inconclusive(judging)),
+        (VerdictName.INCONCLUSIVE, apart if is_of_changes and apart else _inconclusive(judging)),
     )
     for name, reason in checks:
         if reason is not None:
@@ -323,7 +326,8 @@ def _is_stale(summary: BaselineSummary, rules: Rules) -> bool:
 # ---- what goes with it ------------------------------------------------------------------------------------
 
 
-def _summary(baseline: Baseline, now: datetime | None) -> BaselineSummary:
+def summary_of(baseline: Baseline, now: datetime | None) -> BaselineSummary:
+    """Which runs those are, and how old the first of them is now."""
     if isinstance(baseline, Missing):
         return BaselineSummary(kind="missing", why=baseline.reason)
     first = baseline.runs[0] if baseline.runs else None

@@ -30,6 +30,7 @@ TEXTS = ("config", "baseline", "store")
 LISTS = ("category", "tag")
 NUMBERS = {"sample": 1, "seed": 0, "limit": 1, "epochs": 1}
 """Each with the least that it may be."""
+FLAGS = ("changed-only",)
 SWITCHES = ("summary", "comment")
 OTHERS = ("write-dir", "comment-login", "github-token")
 _NOT_FOR_THE_RUN = re.compile(r"EVALGATE_INPUT_.*|GITHUB_(OUTPUT|ENV|PATH|STATE|STEP_SUMMARY)")
@@ -83,7 +84,8 @@ def read_inputs(environ: Mapping[str, str]) -> Inputs:
             faults.append(Fault(where=f"input {name}", what=f"{value[:80]!r} is not a whole number from {least}"))
         elif value:
             options += [f"--{name}", value]
-    for name in SWITCHES:
+    options += [f"--{name}" for name in FLAGS if given.get(name) == "true"]
+    for name in (*FLAGS, *SWITCHES):
         if given.get(name, "") not in ("true", "false"):
             faults.append(Fault(where=f"input {name}", what=f"{given.get(name, '')[:80]!r} is neither true nor false"))
     if not given.get("write-dir"):
@@ -101,7 +103,7 @@ def read_inputs(environ: Mapping[str, str]) -> Inputs:
     )
 
 
-_ALL = frozenset({*TEXTS, *LISTS, *NUMBERS, *SWITCHES, *OTHERS})
+_ALL = frozenset({*TEXTS, *LISTS, *NUMBERS, *FLAGS, *SWITCHES, *OTHERS})
 
 
 def run_step(environ: Mapping[str, str], log: TextIO, *, command: Sequence[str] = ("evalgate", "run")) -> int:

@@ -15,7 +15,7 @@ from evalgate.errors import InputError
 from evalgate.history.store import History
 from evalgate.pipeline.load import Suite
 from evalgate.pipeline.session import AskAgain
-from evalgate.records import Baseline, Json, Missing
+from evalgate.records import Baseline, Json, Missing, fingerprint
 
 PARTS = ("model", "system", "tools", "response_format", "contexts", "params")
 """What of a stored version makes its requests, beside the server and the messages."""
@@ -25,8 +25,11 @@ NAME_ONE = "write a `baseline_endpoint` to have it called beside this change"
 
 def requests_of(suite: Suite) -> Iterator[tuple[str, Json]] | None:
     """Each case's id, sorted, with the messages as they are sent, to be kept with the run; rendered while they are
-    asked for. None where they could not be sent again."""
-    return _rendered(suite) if isinstance(suite.config.endpoint, OpenAI) else None
+    asked for. Where they could not be sent again, their fingerprints; None where no template makes them: then the
+    cases tell them."""
+    if isinstance(suite.config.endpoint, OpenAI):
+        return _rendered(suite)
+    return ((i, fingerprint(body)) for i, body in _rendered(suite)) if suite.evalset.templates else None
 
 
 def _rendered(suite: Suite) -> Iterator[tuple[str, Json]]:

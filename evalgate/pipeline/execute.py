@@ -108,7 +108,7 @@ async def _execute(
             id=header.run_id,
             suite=suite.config.suite,
             created=header.created,
-            cases=_refs(suite, built),
+            cases=refs_of(suite, built),
             results=outcome.results,
             epochs=suite.config.run.epochs,
             commit=origin.commit,
@@ -123,7 +123,7 @@ async def _execute(
         if compare is not None and outcome.stopped is None:
             judged_by, session.ask_again = compare(run)
             run = await staged(run, judged_by, session, escalates=not suite.has_fixed_epochs)
-    run = replace(run, usage=session.usage(), metadata=_remarks(run.results, session.notes, origin))
+    run = replace(run, usage=session.usage(), metadata=_remarks(run.results, suite, session.notes, origin))
     return Execution(run=run, interrupted=session.interrupted, scorers=_judges(built.values()), against=judged_by)
 
 
@@ -170,19 +170,20 @@ def _placed(path: Path, where: str) -> str:
     return f"{path}: {where}" if where else str(path)
 
 
-def preflight(suite: Suite, environ: Mapping[str, str]) -> None:
-    """Opens the endpoint and builds the scorers, calls nothing, closes all: what could not begin is told before
-    anything is written. Raises InputError."""
+def preflight(suite: Suite, environ: Mapping[str, str]) -> Mapping[str, Scorer]:
+    """The scorers, of which name and version can be told. Opens the endpoint, calls nothing, closes all: what could not
+    begin is told before anything is written. Raises InputError."""
 
-    async def open_and_close() -> None:
+    async def open_and_close() -> Mapping[str, Scorer]:
         async with AsyncExitStack() as stack:
             paces = Paces(suite.config.run.concurrency, environ)
-            _, _, opening = await _open(stack, suite, environ, Allowance(None), Journal.null(), paces)
+            _, built, opening = await _open(stack, suite, environ, Allowance(None), Journal.null(), paces)
             again = suite.config.baseline_endpoint
             if again is not None and again.missing_credentials(environ) is None:
                 await _open_as("baseline_endpoint", again, suite, stack, opening)
+            return built
 
-    asyncio.run(open_and_close())
+    return asyncio.run(open_and_close())
 
 
 async def _open_as(key: str, settings: Settings, suite: Suite, stack: AsyncExitStack, opening: Opening) -> None:
@@ -195,7 +196,7 @@ async def _open_as(key: str, settings: Settings, suite: Suite, stack: AsyncExitS
         raise InputError(faults) from error
 
 
-def _refs(suite: Suite, built: Mapping[str, Scorer]) -> Sequence[CaseRef]:
+def refs_of(suite: Suite, built: Mapping[str, Scorer]) -> Sequence[CaseRef]:
     """What the run remembers of its cases, sorted by id."""
 
     @cache
@@ -228,11 +229,12 @@ def _judges(scorers: Iterable[Scorer]) -> str:
     return fingerprint(sorted([scorer.name, scorer.version, scorer.weight] for scorer in scorers))
 
 
-def _remarks(results: Sequence[Result], notes: Sequence[str], origin: Origin) -> dict[str, Json]:
+def _remarks(results: Sequence[Result], suite: Suite, notes: Sequence[str], origin: Origin) -> dict[str, Json]:
     """Which models answered, as the endpoint itself says (what was asked for is in the version), and notes."""
     said = {(r.output.model, r.output.system_fingerprint) for r in results if isinstance(r, Scored)}
     models = sorted({model for model, _ in said if model})
     prints = sorted({name for _, name in said if name})
-    found = {"models": models, "system_fingerprints": prints, "notes": list(notes)}
+    found = {"models": models, "system_fingerprints": prints, "notes": [*suite.notes, *notes]}
     remarks: dict[str, Json] = {name: values for name, values in found.items() if values}
+    remarks |= {"changed_since": suite.changed_since} if suite.changed_since else {}
     return remarks | ({"modified": True} if origin.is_modified else {})

@@ -36,6 +36,10 @@ class Suite:
     """The cases to run; all of the eval set's where nothing was selected. On disk where they are many."""
     selection: str | None
     """Which part that is; None: all of it."""
+    changed_since: str | None = None
+    """The run that speaks for the cases left out, since nothing about them has changed; None: no run does."""
+    notes: tuple[str, ...] = ()
+    """What a reader of its results has to know, one sentence each."""
     are_epochs_asked: bool = False
     """Whether somebody said how often each case is to be repeated in this run."""
     secrets: Mapping[str, str]

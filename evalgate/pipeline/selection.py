@@ -20,6 +20,8 @@ class Selection:
 
     categories: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    changed_only: bool = False
+    """Only cases that the baseline's results cannot stand for; `pipeline.changed` knows which."""
     sample: int | None = None
     """How many cases are drawn; None: all."""
     seed: int = 0
@@ -30,6 +32,7 @@ class Selection:
         """The options that ask for it."""
         words = [word for name in self.categories for word in ("--category", name)]
         words += [word for name in self.tags for word in ("--tag", name)]
+        words += ["--changed-only"] if self.changed_only else []
         if self.sample is not None:
             words += ["--sample", str(self.sample), "--seed", str(self.seed)]
         return words + (["--limit", str(self.limit)] if self.limit is not None else [])
@@ -39,17 +42,30 @@ class Selection:
 
 
 def selected(
-    *, categories: Sequence[str], tags: Sequence[str], sample: int | None, seed: int | None, limit: int | None
+    *,
+    categories: Sequence[str],
+    tags: Sequence[str],
+    changed_only: bool,
+    sample: int | None,
+    seed: int | None,
+    limit: int | None,
 ) -> Selection:
     """The selection that options ask for. Raises InputError for a seed without anything to draw."""
     if seed is not None and sample is None:
         raise InputError(Fault(where="--seed", what="says nothing without --sample", hint="Write --sample N too."))
-    return Selection(categories=tuple(categories), tags=tuple(tags), sample=sample, seed=seed or 0, limit=limit)
+    return Selection(
+        categories=tuple(categories),
+        tags=tuple(tags),
+        changed_only=changed_only,
+        sample=sample,
+        seed=seed or 0,
+        limit=limit,
+    )
 
 
 def select(evalset: EvalSet, selection: Selection) -> Sequence[Case]:
-    """The cases asked for, in the eval set's order. Raises InputError for a name that no case has and where nothing is
-    left."""
+    """The cases asked for, in the eval set's order; with `changed_only`, those among which the changed ones are to be
+    found. Raises InputError for a name that no case has and where nothing is left."""
     faults = [
         *_unknown("--category", selection.categories, _names(case.categories for case in evalset.cases)),
         *_unknown("--tag", selection.tags, _names(case.tags for case in evalset.cases)),
@@ -69,13 +85,17 @@ def select(evalset: EvalSet, selection: Selection) -> Sequence[Case]:
             if (not selection.categories or set(selection.categories) & set(case.categories))
             and (not selection.tags or set(selection.tags) & set(case.tags))
         )
-    if selection.sample is not None:
-        chosen = sample(chosen, selection.sample, selection.seed)
-    if selection.limit is not None:
-        chosen = chosen[: selection.limit]
+    if not selection.changed_only:
+        chosen = narrowed(chosen, selection)
     if not chosen:
         raise InputError(Fault(where=str(selection), what="matches no case"))
     return chosen
+
+
+def narrowed(cases: Sequence[Case], selection: Selection) -> Sequence[Case]:
+    """What sample and limit leave of the cases."""
+    chosen = cases if selection.sample is None else sample(cases, selection.sample, selection.seed)
+    return chosen if selection.limit is None else chosen[: selection.limit]
 
 
 def _unknown(flag: str, wanted: Sequence[str], there: Sequence[str]) -> list[Fault]:

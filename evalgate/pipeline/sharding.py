@@ -77,9 +77,9 @@ def run_shard(
 ) -> ShardDone:
     """Runs one part of a suite's cases and writes it to a file. Nothing goes into the history: a part is no run.
 
-    The calls may cost their share of `run.budget_usd`: N parts together cost no more than the run. Raises InputError
-    before the first call, Interrupted after Ctrl-C, StoreError where journal or file cannot be written; the journal
-    keeps what was called until the file is there and complete.
+    It may spend its share of `run.budget_usd` and `run.max_calls`: N parts together spend no more than the run. Raises
+    InputError before the first call, Interrupted after Ctrl-C, StoreError where journal or file cannot be written; the
+    journal keeps what was called until the file is there and complete.
     """
     from evalgate.pipeline.execute import preflight
     from evalgate.pipeline.journals import clear, open_journal
@@ -129,8 +129,9 @@ def _shard(part: Part, planned: Sequence[Case], scorers: str) -> Shard:
 
 
 def _part_of(suite: Suite, part: Part) -> Suite:
-    """The suite with the cases of a part, and with its share of the budget."""
+    """The suite with the cases of a part, and with its share of what may be spent."""
     asked = suite.config.run
     budget = None if asked.budget_usd is None else asked.budget_usd / part.count
-    config = replace(suite.config, run=replace(asked, budget_usd=budget))
+    calls = None if asked.max_calls is None else (asked.max_calls + part.count - part.index) // part.count
+    config = replace(suite.config, run=replace(asked, budget_usd=budget, max_calls=calls))
     return replace(suite, config=config, selected=part.of(suite.selected))

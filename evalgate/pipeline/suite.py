@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from evalgate.pipeline.staged import Against
     from evalgate.runner.journal import Journal
     from evalgate.runner.journal_lines import Header
+    from evalgate.runner.ports import Scorer
     from evalgate.runner.progress import Progress
 
 
@@ -75,7 +76,7 @@ class RunOptions:
             words += ["--config", str(self.config)]
         if self.store and "@" not in self.store:
             words += ["--store", self.store]
-        if self.baseline and baseline:
+        if (self.baseline or self.selection.changed_only) and baseline:
             words += ["--baseline", ",".join(baseline)]
         return shlex.join(words)
 
@@ -120,13 +121,15 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     place = Place.of(config.base_dir, options.environ)
     # What a user's own code prints is talk: stdout is the report's.
     with contextlib.redirect_stdout(sys.stderr):
-        preflight(suite, options.environ)
+        built = preflight(suite, options.environ)
         try:
             with open_history(store) as history:
                 history.check_writable()
                 _check_baseline(history, options.baseline)
                 task = _Task(suite=suite, rules=rules, history=history, place=place, options=options, now=now)
-                done = _run_and_judge(task, progress or Silent())
+                if options.selection.changed_only:
+                    task = _only_changed(task, built)
+                done = _run_and_judge(task, progress or Silent()) if task.suite.selected else _nothing_changed(task)
         except StoreError as error:
             return nothing_done(VerdictName.ERROR, str(error), rules, config.suite, now)
     return replace(done, store=store if done.store else None, show_outputs=config.comment_outputs)
@@ -161,9 +164,11 @@ class _Task:
     place: Place
     options: RunOptions
     now: datetime
+    chosen: Against | None = None
+    """What it is judged by, where that had to be known beforehand."""
 
     def against(self, run: Run) -> Against:
-        return compared_with(
+        return self.chosen or compared_with(
             run,
             self.rules,
             history=self.history,
@@ -205,6 +210,38 @@ class _Task:
         verdict = gate.decide(run, Missing(reason="the history could not be used"), self.rules, now=self.now)
         why = f"{str(error).rstrip('.')}. The results are kept in the journal"
         return unrecorded(Judged(verdict=verdict, run=run, baseline_runs=()), why)
+
+
+def _only_changed(task: _Task, built: Mapping[str, Scorer]) -> _Task:
+    """The task with the cases that have changed since its baseline, and judged by that."""
+    from evalgate.pipeline.changed import changes, only_changed
+    from evalgate.pipeline.execute import refs_of
+
+    suite = task.suite
+    refs = refs_of(replace(suite, selected=suite.evalset.cases), built)
+    planned = Run(
+        id="",
+        suite=suite.config.suite,
+        created=task.now,
+        cases=refs,
+        results=(),
+        commit=task.place.commit,
+        branch=task.place.branch,
+        version=suite.version(),
+        evalset=suite.evalset.content(),
+    )
+    against = task.against(planned)
+    found = changes(suite, refs, against.baseline, task.history)
+    return replace(task, suite=only_changed(suite, task.options.selection, found), chosen=against)
+
+
+def _nothing_changed(task: _Task) -> Done:
+    """What is reported where no case has changed: nothing was shown, so it is no pass."""
+    assert task.chosen is not None
+    reason = f"{task.suite.notes[-1].removesuffix('.')}: nothing was called"
+    done = nothing_done(VerdictName.INCONCLUSIVE, reason, task.rules, task.suite.config.suite, task.now)
+    summary = gate.summary_of(task.chosen.baseline, task.now)
+    return replace(done, judged=replace(done.judged, verdict=replace(done.verdict, baseline=summary)))
 
 
 def _run_and_judge(task: _Task, progress: Progress) -> Done:

@@ -184,10 +184,16 @@ def test_inputs_become_options(tmp_path: Path) -> None:
         job = Job(tmp_path, github)
         job.lay_ready(make_verdict(), exit_code=0)
         (job.folder / "workspace" / "sub").mkdir()
-        job.run(category="refunds, safety\nbilling\n", limit="20", store="sqlite:///h.db", working_directory="sub")
+        job.run(
+            category="refunds, safety\nbilling\n",
+            limit="20",
+            changed_only="true",
+            store="sqlite:///h.db",
+            working_directory="sub",
+        )
         assert job.seen()["argv"] == [
             "run", "--config", "evalgate.yaml", "--store", "sqlite:///h.db", "--category", "refunds", "--category",
-            "safety", "--category", "billing", "--limit", "20",
+            "safety", "--category", "billing", "--limit", "20", "--changed-only",
             *(f"--write={kind}={job.folder}/temp/evalgate-report/{name}"
               for kind, name in (("json", "verdict.json"), ("markdown", "report.md"), ("junit", "junit.xml"))),
         ]  # fmt: skip
@@ -213,6 +219,7 @@ def test_the_run_is_not_handed_the_token_nor_the_runners_files(tmp_path: Path) -
         ({"sample": "0"}, "input sample: '0' is not a whole number from 1"),
         ({"seed": "-1"}, "input seed: '-1' is not a whole number from 0"),
         ({"epochs": "two"}, "input epochs: 'two' is not a whole number"),
+        ({"changed_only": "on"}, "input changed-only: 'on' is neither true nor false"),
         ({"comment": "yes"}, "input comment: 'yes' is neither true nor false"),
         ({"summary": ""}, "input summary: '' is neither true nor false"),
         ({"write_dir": ""}, "input write-dir: is empty"),

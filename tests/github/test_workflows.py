@@ -114,7 +114,7 @@ def test_each_input_reaches_the_step_and_is_known_there() -> None:
     action = content(ROOT / "action.yml")
     env = action["runs"]["steps"][1]["env"]
     passed = {key.removeprefix(step.PREFIX).lower().replace("_", "-") for key in env if key.startswith(step.PREFIX)}
-    known = {*step.TEXTS, *step.LISTS, *step.NUMBERS, *step.SWITCHES, *step.OTHERS}
+    known = {*step.TEXTS, *step.LISTS, *step.NUMBERS, *step.FLAGS, *step.SWITCHES, *step.OTHERS}
     assert passed == known
     assert action["inputs"].keys() == known | {"working-directory"}
     for key, value in env.items():
@@ -134,7 +134,7 @@ def test_each_input_of_the_run_is_an_option_of_the_same_name() -> None:
     register(app)
     run = get_command(app).commands["run"]  # type: ignore[attr-defined]
     options = {option for parameter in run.params for option in parameter.opts}
-    wanted = {f"--{name}" for name in (*step.TEXTS, *step.LISTS, *step.NUMBERS, "write")}
+    wanted = {f"--{name}" for name in (*step.TEXTS, *step.LISTS, *step.NUMBERS, *step.FLAGS, "write")}
     assert wanted <= options
 
 

@@ -1,0 +1,153 @@
+"""Which cases a change touches: `--changed-only` runs those that the baseline cannot speak for, and no other.
+
+It is a partial run of what changed, and not a whole one filled up with the baseline's results: copies are no evidence,
+and a run that holds them would later be pooled with the very run that they are from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from evalgate.config import Config
+from evalgate.endpoints.prices import is_private
+from evalgate.gate import sentences
+from evalgate.history.store import History
+from evalgate.pipeline.load import Suite
+from evalgate.pipeline.selection import Selection, narrowed
+from evalgate.records import NAMED, Baseline, CaseRef, Json, Missing, Run, Scored, Version
+from evalgate.spool import gathered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What has changed since the baseline's first run."""
+
+    cases: Mapping[str, str]
+    """Id of each case that is to run → why: `new`, `other content`, …"""
+    since: str | None
+    """The run's id; None: every case counts as changed."""
+    sentence: str
+    """What is known of it, without a full stop."""
+
+
+def changes(suite: Suite, refs: Sequence[CaseRef], baseline: Baseline, history: History) -> Changes:
+    """What the baseline's first run cannot speak for.
+
+    refs: every case of the eval set. Every one of them counts as changed where there is no baseline, where what is
+    tested is another version, where nothing names it, and where a whole category has vanished: then the run is whole.
+    """
+    why = _why_everything(suite, refs, baseline)
+    if why is not None or isinstance(baseline, Missing):
+        return Changes(
+            cases=dict.fromkeys((ref.id for ref in refs), "of another version"), since=None, sentence=str(why)
+        )
+    run = baseline.runs[0]
+    asked = _asked_otherwise(suite, run, history)
+    if asked is None:
+        return Changes(
+            cases=dict.fromkeys((ref.id for ref in refs), "of another version"),
+            since=None,
+            sentence="the prompts have changed, and the requests of the baseline are not in the history",
+        )
+    before, scored = {ref.id: ref for ref in run.cases}, {r.case_id for r in run.results if isinstance(r, Scored)}
+    found = {ref.id: _why(ref, before.get(ref.id), scored, asked) for ref in refs}
+    cases = {case_id: reason for case_id, reason in found.items() if reason is not None}
+    gone = len(before.keys() - found.keys())
+    return Changes(cases=cases, since=run.id, sentence=_told(cases, len(refs), run.id, gone))
+
+
+def only_changed(suite: Suite, selection: Selection, found: Changes) -> Suite:
+    """The suite with what is left to run; possibly nothing."""
+    chosen = narrowed(gathered(case for case in suite.selected if case.id in found.cases), selection)
+    is_whole = len(chosen) == len(suite.evalset.cases)
+    prefix = "--changed-only: every case counts as changed, since " if found.since is None else ""
+    return replace(
+        suite,
+        selected=chosen,
+        selection=None if is_whole else str(selection),
+        changed_since=None if is_whole else found.since,
+        notes=(*suite.notes, f"{prefix}{found.sentence}."),
+    )
+
+
+def _why_everything(suite: Suite, refs: Sequence[CaseRef], baseline: Baseline) -> str | None:
+    if isinstance(baseline, Missing):
+        return f"there is no baseline: {baseline.reason}"
+    unnamed = _unnamed(suite.config)
+    if unnamed is not None:
+        return unnamed
+    run, version = baseline.runs[0], suite.version()
+    if run.version.id is None:
+        return f"run {run.id} does not tell its version"
+    others = sorted(
+        name
+        for name in run.version.parts.keys() | version.parts.keys()
+        if name != "templates" and run.version.parts.get(name) != version.parts.get(name)
+    )
+    if others:
+        return f"what is tested is not what run {run.id} tested: {sentences.several(others)} changed"
+    here = {name for ref in refs for name in ref.categories}
+    vanished = (
+        {name for ref in run.cases for name in ref.categories} - here - set(suite.config.rules.removed_categories)
+    )
+    if vanished:
+        return f"{sentences.several(sorted(vanished))} of run {run.id} vanished"
+    return None
+
+
+def _unnamed(config: Config) -> str | None:
+    """Why the same request may meet another system though nothing here tells; None: the version covers it."""
+    endpoint = config.endpoint
+    if endpoint.version or config.endpoint_kind == "replay":
+        return None
+    if config.endpoint_kind != "openai":
+        what = f"an endpoint of kind {config.endpoint_kind}"
+    elif is_private(urlsplit(endpoint.base_url).hostname or ""):
+        what = "an endpoint in a private network"
+    else:
+        return None
+    return f"{what} may have changed behind the same requests; name what it serves with `endpoint.version`"
+
+
+def _asked_otherwise(suite: Suite, run: Run, history: History) -> Container[str] | None:
+    """The cases whose request differs from what was sent then; None: nobody knows what was sent."""
+    from evalgate.pipeline.asking import requests_of
+
+    now = requests_of(suite)
+    if now is None:  # without templates, a request is what the case's content says
+        return frozenset() if _templates(run.version) == _templates(suite.version()) else None
+    then = history.requests(run.id)
+    if not then:
+        return None
+    return {case_id for case_id, body in now if then.get(case_id) != body}
+
+
+def _templates(version: Version) -> Json:
+    return version.parts.get("templates")
+
+
+def _why(now: CaseRef, before: CaseRef | None, scored: Container[str], asked: Container[str]) -> str | None:
+    """What has changed about a case; None: nothing, so the baseline's result is what it would have."""
+    if before is None:
+        return "new"
+    if now.content is None or now.content != before.content:
+        return "with other content"
+    if now.id in asked:
+        return "with another request"
+    if dict(now.metadata) != dict(before.metadata):
+        return "with other columns"
+    if now.scorers is None or now.scorers != before.scorers or now.scorers.startswith(NAMED):
+        return "with other scorers"
+    return None if now.id in scored else "without a score there"
+
+
+def _told(cases: Mapping[str, str], size: int, run_id: str, gone: int) -> str:
+    left = f"; {sentences.count(gone, 'case')} of it were taken out" if gone else ""
+    if not cases:
+        return f"no case has changed since run {run_id}, nor what is tested{left}"
+    kinds = Counter(cases.values())
+    told = ", ".join(f"{kinds[kind]:,} {kind}" for kind in sorted(kinds))
+    return f"{len(cases):,} of {sentences.count(size, 'case')} changed since run {run_id} ({told}){left}"
