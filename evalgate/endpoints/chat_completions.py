@@ -33,7 +33,7 @@ from evalgate.endpoints.masking import secret_headers
 from evalgate.endpoints.pointing import Pick, path_problem, picker
 from evalgate.endpoints.prices import Price, Pricing, Tokens, pricing_for
 from evalgate.endpoints.statuses import error_in
-from evalgate.endpoints.transport import Reply, Transport, open_transport
+from evalgate.endpoints.transport import Reply, Transport, open_transport, said_in
 from evalgate.errors import CallError
 from evalgate.records import Json, Output, Request
 
@@ -178,9 +178,9 @@ def output_of(reply: Reply, settings: OpenAI, contexts: Pick, pricing: Pricing, 
     try:
         answer = parse_json(reply.body)
     except NotJson as error:
-        raise bad_answer(f"the endpoint answered {reply.status}, but {error}", secrets, _said(reply), CHECK) from None
+        raise bad_answer(f"the endpoint answered {reply.status}, but {error}", secrets, said_in(reply), CHECK) from None
     if not isinstance(answer, dict):
-        raise bad_answer("the endpoint's answer is no chat completion", secrets, _said(reply), CHECK)
+        raise bad_answer("the endpoint's answer is no chat completion", secrets, said_in(reply), CHECK)
     if reported := error_in(answer, reply.headers, secrets):
         raise reported
     message, finish_reason = _message_of(answer, reply, secrets)
@@ -189,7 +189,7 @@ def output_of(reply: Reply, settings: OpenAI, contexts: Pick, pricing: Pricing, 
         if text is None and not calls:
             hint = ". Raise params.max_tokens" if finish_reason == "length" else ""
             reason = f"finish_reason {finish_reason}{hint}"
-            raise bad_answer(f"the message has neither content nor tool calls ({reason})", secrets, _said(reply))
+            raise bad_answer(f"the message has neither content nor tool calls ({reason})", secrets, said_in(reply))
         model = text_of(answer.get("model"), "model")
         usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
         tokens_in = count_of(usage.get("prompt_tokens"), "usage.prompt_tokens")
@@ -212,20 +212,15 @@ def output_of(reply: Reply, settings: OpenAI, contexts: Pick, pricing: Pricing, 
         raise CallError(error.fault, f"the endpoint answered {reply.status}, but {error}") from None
 
 
-def _said(reply: Reply) -> str:
-    """The beginning of an answer that cannot be used."""
-    return reply.body[: 1 << 14].decode("utf-8", "replace")
-
-
 def _message_of(answer: dict[str, Json], reply: Reply, secrets: tuple[str, ...]) -> tuple[dict[str, Json], str | None]:
     choices = answer.get("choices")
     if not isinstance(choices, list):
-        raise bad_answer("the endpoint's answer is no chat completion (no `choices`)", secrets, _said(reply), CHECK)
+        raise bad_answer("the endpoint's answer is no chat completion (no `choices`)", secrets, said_in(reply), CHECK)
     if not choices:
-        raise bad_answer("the endpoint answered with empty `choices`", secrets, _said(reply), CHECK)
+        raise bad_answer("the endpoint answered with empty `choices`", secrets, said_in(reply), CHECK)
     message = choices[0].get("message") if isinstance(choices[0], dict) else None
     if not isinstance(message, dict):
-        raise bad_answer("the endpoint's answer has no `choices[0].message`", secrets, _said(reply), CHECK)
+        raise bad_answer("the endpoint's answer has no `choices[0].message`", secrets, said_in(reply), CHECK)
     finish_reason = choices[0].get("finish_reason")
     return message, finish_reason if isinstance(finish_reason, str) else None
 

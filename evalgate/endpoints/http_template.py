@@ -33,7 +33,7 @@ from evalgate.endpoints.interface import Endpoint, Opening, Settings
 from evalgate.endpoints.masking import is_secret_name, secret_headers
 from evalgate.endpoints.pointing import path_problem, picker
 from evalgate.endpoints.templating import compile_template, compile_url, template_problems, variables
-from evalgate.endpoints.transport import Reply, Transport, open_transport
+from evalgate.endpoints.transport import Reply, Transport, open_transport, said_in
 from evalgate.errors import CallError
 from evalgate.records import Json, Output, Request, fingerprint
 
@@ -176,27 +176,28 @@ class _TemplatedHttp:
             raise CallError(error.fault, f"the endpoint answered {reply.status}, but {error}") from None
 
     def _output(self, reply: Reply) -> Output:
-        said = reply.body[: 1 << 14].decode("utf-8", "replace")
         is_plain = reply.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/plain"
         if is_plain and self._settings.output is None:
             try:
                 return Output(text=reply.body.decode("utf-8-sig"), latency_s=reply.latency_s)
             except UnicodeDecodeError as error:
-                raise bad_answer(f"it is not UTF-8 at byte {error.start}", self._secrets, said) from None
+                raise bad_answer(f"it is not UTF-8 at byte {error.start}", self._secrets, said_in(reply)) from None
         try:
             answer = parse_json(reply.body)
         except NotJson as error:
-            raise bad_answer(f"it is {error}", self._secrets, said) from None
+            raise bad_answer(f"it is {error}", self._secrets, said_in(reply)) from None
         if self._settings.output is None:
             keys = f" (its keys: {', '.join(map(str, answer))})" if isinstance(answer, dict) else ""
             raise bad_answer(
-                f"nothing says where in it the answer is{keys}: write endpoint.output", self._secrets, said
+                f"nothing says where in it the answer is{keys}: write endpoint.output", self._secrets, said_in(reply)
             )
         found = {key: pick(answer) for key, pick in self._picks.items()}
         calls = tool_calls_of(found["tool_calls"], "tool_calls")
         value = found["output"]
         if value is None and not calls:
-            raise bad_answer(f"endpoint.output `{self._settings.output}` finds nothing in it", self._secrets, said)
+            raise bad_answer(
+                f"endpoint.output `{self._settings.output}` finds nothing in it", self._secrets, said_in(reply)
+            )
         is_structure = value is not None and not isinstance(value, str)
         return Output(
             text=as_text(value) if is_structure else value,

@@ -35,6 +35,11 @@ class Reply:
     """From sending the request on an open connection until the last byte had come: what the server took."""
 
 
+def said_in(reply: Reply) -> str:
+    """The beginning of an answer that cannot be used, for the message."""
+    return reply.body[: 1 << 14].decode("utf-8", "replace")
+
+
 class Transport:
     """Calls of one server. Made by `open_transport`."""
 
@@ -88,8 +93,8 @@ async def open_transport(
 
     Of `environ` are read SSL_CERT_FILE and SSL_CERT_DIR (certificates are verified against these, or else against the
     system's store), HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. concurrency: how many connections are kept.
-    timeout_s: after this a call is a TIMEOUT, with its connecting. Raises InputError where these variables name nothing
-    that can be used.
+    timeout_s: after this, or a hair less, a call is a TIMEOUT, with its connecting. Raises InputError where these
+    variables name nothing that can be used.
     """
     from evalgate.endpoints.wire.dialing import Dialer
     from evalgate.endpoints.wire.heads import Heads
@@ -100,6 +105,8 @@ async def open_transport(
 
     origin = origin_of(url)
     proxy = proxy_for(origin, environ)
+    # Whoever called gives up at `timeout_s`, and knows less: a hair earlier it can be said how far the answer came.
+    timeout_s -= min(0.02, timeout_s / 50)
     dialer = Dialer(origin, proxy, environ, timeout_s)
     masked = (*secrets, *(proxy.secrets if proxy else ()))
     pool = Pool(dialer, size=concurrency, timeout_s=timeout_s, show=lambda said: excerpt(said, SHOWN, masked))

@@ -87,10 +87,10 @@ def test_a_broken_answer_is_an_error_with_its_cause(
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        (b"", "it was silent"),
-        (b"HTTP/1.1 200", "it had sent 12 bytes, the headers not complete"),
-        (sized(b"{}", 200), "it had sent 2 of 200 bytes"),
-        (OK + b"\r\n{}", "it had sent 2 bytes of the body"),
+        (b"", "s (not a byte came)"),
+        (b"HTTP/1.1 200", "(after 12 bytes, the headers not complete)"),
+        (sized(b"{}", 200), "(after 2 of 200 bytes"),
+        (OK + b"\r\n{}", "(after 2 bytes of the body)"),
     ],
 )
 def test_a_server_that_stops_is_a_timeout_that_says_how_far_it_came(

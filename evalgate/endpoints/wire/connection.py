@@ -36,6 +36,7 @@ class Connection(asyncio.BufferedProtocol):
         self._uses = 0
         self._heard = 0
         """Bytes that came in this exchange."""
+        self._began_at = 0.0
         self.idle_since = 0.0
         """When the last exchange ended, on `time.monotonic`; for the pool."""
 
@@ -68,7 +69,7 @@ class Connection(asyncio.BufferedProtocol):
         self._answer = answer
         self._waiter = loop.create_future()
         alarm = loop.call_at(ends_at, self._time_out)
-        began_at = time.perf_counter()
+        self._began_at = began_at = time.perf_counter()
         self._send(request, len(self._ciphers))
         try:
             ended_at = await self._waiter
@@ -185,10 +186,11 @@ class Connection(asyncio.BufferedProtocol):
     def _time_out(self) -> None:
         if self._answer is None:
             return
-        how_far = "was silent" if not self._heard else f"had sent {self._so_far()}"
+        how_far = f"after {self._so_far()}" if self._heard else "not a byte came"
+        waited_s = time.perf_counter() - self._began_at
         self._fail(
             CallFault.TIMEOUT,
-            f"{self._place} did not answer in time: it {how_far}",
+            f"no answer of {self._place} within {waited_s:.3g} s ({how_far})",
             "Is it overloaded, or is run.timeout_s too short?",
         )
 
