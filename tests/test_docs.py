@@ -104,7 +104,7 @@ def test_the_pinned_requirements_are_those_of_the_project() -> None:
     """Whatever pyproject names is pinned, with hashes, and nothing says where it was fetched from."""
     named = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
     names = {re.split(r"[<>=!~\[ ]", text)[0].lower().replace("_", "-").replace(".", "-") for text in named}
-    for file in ("run.txt", "dev.txt"):
+    for file in ("run.txt", "dev.txt", "ray.txt"):
         text = (ROOT / "requirements" / file).read_text("utf-8")
         pinned = {name.lower().replace("_", "-") for name in re.findall(r"^([A-Za-z0-9_.-]+)==", text, re.MULTILINE)}
         assert names <= pinned

@@ -34,11 +34,12 @@ HOMES = {
     "urllib3": {"github"},
     "typer": {"cli"},
     "duckdb": {"config"},
+    "ray": {"runner"},
     "bm25s": {"demo"},
     "snowballstemmer": {"demo"},
 }
 HEAVY = {"pandas", "scipy", "github3", "alembic", "duckdb", "genai_prices", "jsonschema", "rapidfuzz", "tabulate"}
-HEAVY |= {"bm25s", "requests", "jmespath"}
+HEAVY |= {"ray", "bm25s", "requests", "jmespath"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -51,6 +51,10 @@ def run(
             metavar="I/N", help="Only the I-th of N parts, to a file for `merge`; `auto`: as the scheduler says."
         ),
     ] = None,
+    engine: Annotated[str | None, typer.Option(metavar="NAME", help="Make the calls on several machines: ray.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="How many of the engine's workers. Default: one a processor.")
+    ] = None,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Judge the run, or only record it.")] = True,
     baseline: BaselineOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Make every call anew (as every run does for now).")] = False,
@@ -80,6 +84,8 @@ def run(
         resume="" if resume == NEWEST else resume,
         gated=gate,
         baseline=runs(baseline),
+        engine=engine,
+        workers=workers,
     )
     if dry_run:
         from evalgate.cli.validate import estimate

@@ -29,12 +29,16 @@ from evalgate.runner.journal_lines import Header
 from evalgate.runner.plan import Plan
 from evalgate.runner.ports import Scorer
 from evalgate.runner.progress import Progress
+from evalgate.runner.spread import Workers
 from evalgate.scorers.beside import Processes, beside
 from evalgate.scorers.build import build
 from evalgate.spool import gathered
 
 Compare: TypeAlias = Callable[[Run], tuple[Against, AskAgain]]
 """From a run's first results to what it is judged by, and how its baseline can be asked again."""
+
+Engine: TypeAlias = Callable[[AsyncExitStack, Suite, str], Workers]
+"""Brings workers up, until the stack is left, that find this suite and scorers of this fingerprint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +73,13 @@ def execute(
     environ: Mapping[str, str],
     progress: Progress,
     compare: Compare | None = None,
+    engine: Engine | None = None,
 ) -> Execution:
     """Makes every call of the suite that the journal does not hold, or as many as its limits and the user allow.
 
     compare: asked once every planned case has its result; then what stays undecided is repeated (unless the suite
     fixes its epochs) and what would block is called anew. None: neither.
+    engine: who makes the calls; None: this process. Fresh calls are always its own.
     The journal keeps each result as it comes, and stays until whoever stores the run removes it. Raises InputError for
     what only opening the endpoint can find, StoreError where the journal cannot be written.
     """
@@ -81,7 +87,7 @@ def execute(
 
     async def keep() -> None:
         # Not as the coroutine's result: asyncio describes that in full, all results of the run, for no one to read.
-        done.append(await _execute(suite, origin, environ, progress, journal, header, compare))
+        done.append(await _execute(suite, origin, environ, progress, journal, header, compare, engine))
 
     asyncio.run(keep())
     return done[0]
@@ -95,12 +101,14 @@ async def _execute(
     journal: Journal,
     header: Header,
     compare: Compare | None,
+    engine: Engine | None,
 ) -> Execution:
     async with AsyncExitStack() as stack:
         allowance = Allowance(suite.config.run.max_calls, used=journal.used.requests)
         paces = Paces(suite.config.run.concurrency, environ)
-        endpoint, built, opening = await _open(stack, suite, environ, allowance, journal, paces)
-        session = Session(suite, endpoint, built, journal, progress, header, stack, opening, allowance, paces)
+        endpoint, built, opening = await open_suite(stack, suite, environ, allowance, journal, paces)
+        workers = None if engine is None else engine(stack, suite, judges_of(built.values()))
+        session = Session(suite, endpoint, built, journal, progress, header, stack, opening, allowance, paces, workers)
         if journal.kept and (remark := begun_elsewhere(suite, header, origin.commit)):
             session.notes.append(remark)
         outcome = await session.call(Plan(cases=suite.selected, epochs=suite.config.run.epochs))
@@ -124,10 +132,10 @@ async def _execute(
             judged_by, session.ask_again = compare(run)
             run = await staged(run, judged_by, session, escalates=not suite.has_fixed_epochs)
     run = replace(run, usage=session.usage(), metadata=_remarks(run.results, suite, session.notes, origin))
-    return Execution(run=run, interrupted=session.interrupted, scorers=_judges(built.values()), against=judged_by)
+    return Execution(run=run, interrupted=session.interrupted, scorers=judges_of(built.values()), against=judged_by)
 
 
-async def _open(
+async def open_suite(
     stack: AsyncExitStack,
     suite: Suite,
     environ: Mapping[str, str],
@@ -177,7 +185,7 @@ def preflight(suite: Suite, environ: Mapping[str, str]) -> Mapping[str, Scorer]:
     async def open_and_close() -> Mapping[str, Scorer]:
         async with AsyncExitStack() as stack:
             paces = Paces(suite.config.run.concurrency, environ)
-            _, built, opening = await _open(stack, suite, environ, Allowance(None), Journal.null(), paces)
+            _, built, opening = await open_suite(stack, suite, environ, Allowance(None), Journal.null(), paces)
             again = suite.config.baseline_endpoint
             if again is not None and again.missing_credentials(environ) is None:
                 await _open_as("baseline_endpoint", again, suite, stack, opening)
@@ -201,7 +209,7 @@ def refs_of(suite: Suite, built: Mapping[str, Scorer]) -> Sequence[CaseRef]:
 
     @cache
     def judged_by(keys: tuple[str, ...]) -> str:
-        return _judges([built[key] for key in keys])
+        return judges_of([built[key] for key in keys])
 
     contents = suite.contents
     return gathered(
@@ -225,7 +233,8 @@ def _ref(case: Case, content: str, scorers: str) -> CaseRef:
     )
 
 
-def _judges(scorers: Iterable[Scorer]) -> str:
+def judges_of(scorers: Iterable[Scorer]) -> str:
+    """Fingerprint of scorers: equal for those that judge equally, whatever their order."""
     return fingerprint(sorted([scorer.name, scorer.version, scorer.weight] for scorer in scorers))
 
 

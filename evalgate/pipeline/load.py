@@ -116,14 +116,15 @@ def load_suite(path: Path, environ: Mapping[str, str], selection: Selection | No
         evalset=evalset,
         selected=chosen,
         selection=None if is_whole else str(selection),
-        secrets=_secret_variables(config, environ),
+        secrets=secret_variables(config, environ),
     )
 
 
 _SECRET_NAME = re.compile(r"\$\{([A-Za-z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)[A-Za-z0-9_]*)\}", re.IGNORECASE)
 
 
-def _secret_variables(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
+def secret_variables(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
+    """Values that secret-looking variables have filled in, each with the name that may be shown instead."""
     names = set(
         _SECRET_NAME.findall(
             json.dumps([config.raw.get(key) for key in ("endpoint", "baseline_endpoint")], default=str)

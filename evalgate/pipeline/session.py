@@ -27,6 +27,7 @@ from evalgate.runner.progress import Progress
 from evalgate.runner.run import Outcome
 from evalgate.runner.run import run as run_plan
 from evalgate.runner.settings import Limits
+from evalgate.runner.spread import Workers, spread
 from evalgate.spool import gathered
 
 AGAIN = "\x00baseline"
@@ -60,11 +61,13 @@ class Session:
         opening: Opening,
         allowance: Allowance,
         paces: Paces,
+        workers: Workers | None = None,
     ) -> None:
+        """workers: who makes the calls of plans; None: this process."""
         self._suite, self._endpoint, self._journal, self._progress = suite, endpoint, journal, progress
         self._header, self._stack, self._opening = header, stack, opening
         self._allowance, self._paces = allowance, paces
-        self._built = built
+        self._built, self._workers = built, workers
         self._began_at = time.monotonic()
         self.ask_again = AskAgain(settings=None, how="")
         self.interrupted = False
@@ -72,6 +75,8 @@ class Session:
 
     async def call(self, plan: Plan) -> Outcome:
         """The results of a plan at the endpoint under test."""
+        if self._workers is not None:
+            return self._noted(await self._spread(plan, self._workers))
         outcome = await run_plan(
             plan,
             endpoint=self._endpoint,
@@ -82,6 +87,21 @@ class Session:
             progress=self._progress,
         )
         return self._noted(outcome)
+
+    async def _spread(self, plan: Plan, workers: Workers) -> Outcome:
+        used = self._journal.used
+        before = used.requests
+        outcome = await spread(
+            plan,
+            workers,
+            scorers=self._scorers_of,
+            limits=self._limits(),
+            max_calls=self._allowance.left,
+            journal=self._journal,
+            progress=self._progress,
+        )
+        self._allowance.lower(used.requests - before)
+        return outcome
 
     async def more(self, run: Run, more: More) -> Run:
         cases = self._suite.by_id(more.case_ids)

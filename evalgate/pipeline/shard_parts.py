@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evalgate.errors import Fault, InputError
 from evalgate.records import Case
+from evalgate.spool import gathered
 
 MOST_SHARDS = 100_000
 
@@ -31,9 +32,9 @@ class Part:
         place = hashlib.sha256(case_id.encode("utf-8", "surrogatepass")).digest()[:8]
         return int.from_bytes(place, "big") % self.count == self.index - 1
 
-    def of(self, cases: Iterable[Case]) -> tuple[Case, ...]:
+    def of(self, cases: Iterable[Case]) -> Sequence[Case]:
         """Its cases, in their order; there may be none where the cases are few."""
-        return tuple(case for case in cases if self.holds(case.id))
+        return gathered(case for case in cases if self.holds(case.id))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from evalgate.history.run_file_rows import Shard
 from evalgate.pipeline.judge import Place
 from evalgate.pipeline.load import Suite, load_suite, with_epochs
 from evalgate.pipeline.shard_parts import Part
-from evalgate.pipeline.suite import Interrupted, RunOptions
+from evalgate.pipeline.suite import Interrupted, RunOptions, engine_of
 from evalgate.records import Case, CaseRef, Failed, Run, fingerprint
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def run_shard(
     whole = with_epochs(load_suite(options.config, options.environ, options.selection), options.epochs)
     suite = _part_of(whole, part)
     config = suite.config
+    engine_of(options)
     lacking = config.endpoint.missing_credentials(options.environ)
     if lacking is not None:
         return ShardDone(part=part, suite=config.suite, run=None, file=None, why=lacking)
@@ -118,7 +119,15 @@ def _call(
 
     place = Place.of(suite.config.base_dir, options.environ)
     origin = Origin(created=now, commit=place.commit, branch=place.branch, is_modified=place.is_modified)
-    done = execute(suite, journal, header, origin=origin, environ=options.environ, progress=progress)
+    done = execute(
+        suite,
+        journal,
+        header,
+        origin=origin,
+        environ=options.environ,
+        progress=progress,
+        engine=engine_of(options),
+    )
     if done.interrupted:
         raise KeyboardInterrupt
     return done

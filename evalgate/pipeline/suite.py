@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalgate import gate
-from evalgate.errors import EvalgateError, StoreError
+from evalgate.errors import EvalgateError, Fault, InputError, StoreError
 from evalgate.gate import OFF, Rules, When
 from evalgate.pipeline.judge import Judged, Place, compared_with, judge, unrecorded
 from evalgate.pipeline.load import DEFAULT_CONFIG, Suite, load_config, load_suite, with_epochs
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from evalgate.config import Config
     from evalgate.gate.explain import Explanation
     from evalgate.history.store import History
+    from evalgate.pipeline.execute import Engine
     from evalgate.pipeline.session import AskAgain
     from evalgate.pipeline.staged import Against
     from evalgate.runner.journal import Journal
@@ -51,6 +52,10 @@ class RunOptions:
     """An unfinished run's id or a prefix; "" is the newest."""
     gated: bool = True
     baseline: tuple[str, ...] = ()
+    engine: str | None = None
+    """`ray`; None: this process makes the calls."""
+    workers: int | None = None
+    """How many of the engine's work at the same time; None: as many as it has processors."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
     def again(self, *more: str) -> str:
@@ -67,6 +72,10 @@ class RunOptions:
             words += ["--epochs", str(self.epochs)]
         if not self.gated:
             words.append("--no-gate")
+        if self.engine is not None:
+            words += ["--engine", self.engine]
+        if self.workers is not None:
+            words += ["--workers", str(self.workers)]
         return shlex.join([*words, *more])
 
     def decide_again(self, run_id: str, baseline: Sequence[str]) -> str:
@@ -119,6 +128,7 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     if lacking is not None:
         return nothing_done(VerdictName.NOT_EVALUATED, lacking, rules, config.suite, now)
     place = Place.of(config.base_dir, options.environ)
+    engine_of(options)
     # What a user's own code prints is talk: stdout is the report's.
     with contextlib.redirect_stdout(sys.stderr):
         built = preflight(suite, options.environ)
@@ -280,6 +290,7 @@ def _run_from(journal: Journal, header: Header, task: _Task, progress: Progress,
         environ=task.options.environ,
         progress=progress,
         compare=task.compare if task.options.gated else None,
+        engine=engine_of(task.options),
     )
     if done.interrupted:
         results = f"{len(done.run.results):,} results of {len(task.suite.selected):,} cases"
@@ -293,6 +304,21 @@ def _run_from(journal: Journal, header: Header, task: _Task, progress: Progress,
         return Done(judged=judged, store=history.place, unfinished=header.run_id)
     clear(journal)
     return Done(judged=judged, store=history.place)
+
+
+def engine_of(options: RunOptions) -> Engine | None:
+    """Who makes the calls, where somebody asked for it. Raises InputError for what there is not."""
+    from evalgate.pipeline.remote import on_ray
+
+    if options.engine is None:
+        if options.workers is not None:
+            raise InputError(Fault(where="--workers", what="says nothing without --engine", hint="Write --engine ray."))
+        return None
+    if options.engine != "ray":
+        raise InputError(Fault(where="--engine", what=f"{options.engine!r} is unknown", hint="There is: ray."))
+    if options.workers is not None and options.workers < 1:
+        raise InputError(Fault(where="--workers", what=f"{options.workers} is no number of workers from 1"))
+    return on_ray(options.workers, options.environ)
 
 
 def recorded(run: Run, rules: Rules, now: datetime) -> Judged:

@@ -7,8 +7,19 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from evalgate.records import Case
+
+
+class Planned(Protocol):
+    """What is to be run: pairs of case and epoch, each once."""
+
+    @property
+    def total(self) -> int:
+        """How many pairs."""
+
+    def __iter__(self) -> Iterator[tuple[Case, int]]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ from evalgate.runner.crew import Crew
 from evalgate.runner.evaluate import Evaluator, Finished
 from evalgate.runner.interrupts import on_interrupt
 from evalgate.runner.journal import Journal
-from evalgate.runner.plan import Plan
+from evalgate.runner.plan import Planned
 from evalgate.runner.ports import Endpoint, Scorer
 from evalgate.runner.progress import Progress
 from evalgate.runner.settings import Limits
@@ -52,7 +52,7 @@ class Outcome:
 
 
 async def run(
-    plan: Plan,
+    plan: Planned,
     *,
     endpoint: Endpoint,
     render: Callable[[Case, int], Request],
@@ -98,7 +98,7 @@ class _Session:
     """One process's share of a run."""
 
     def __init__(
-        self, plan: Plan, *, limits: Limits, journal: Journal, progress: Progress, clock: Callable[[], float]
+        self, plan: Planned, *, limits: Limits, journal: Journal, progress: Progress, clock: Callable[[], float]
     ) -> None:
         self.plan = plan
         self.limits = limits
