@@ -753,3 +753,21 @@ def _utc(moment: datetime | None) -> str | None:
 def weighted_mean(scores: Sequence[Score]) -> float:
     """Weighted mean of a case's scores, in [0, 1]. Weights are positive; there is at least one score."""
     return sum(score.value * score.weight for score in scores) / sum(score.weight for score in scores)
+
+
+# ---- what a provider says of its limits ----
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remaining:
+    """What is left of one of a provider's limits, by what it says with an answer."""
+
+    unit: Literal["requests", "tokens"]
+    left: float
+    """In units, from 0."""
+    reset_s: float
+    """Seconds until the limit is whole again."""
+    limit: float | None = None
+    """The whole of it; None: not told."""
+    refills: bool = False
+    """It comes back bit by bit; else all at once."""

@@ -37,6 +37,10 @@ class RunSettings:
     """What all calls may cost together; null: no bound."""
     max_calls: Annotated[int, Field(ge=1)] | None = None
     """How many requests may be sent, retries, repeats, fresh calls and judges' included; null: no bound."""
+    requests_per_minute: Annotated[float, Field(ge=1)] | None = None
+    """How many requests may begin at one provider within any 60 s; null: as many as it bears."""
+    tokens_per_minute: Annotated[float, Field(ge=1)] | None = None
+    """How many tokens, read and written, calls may use at one provider within 60 s; null: as many as it bears."""
     cache: bool = True
     """Accepted; answers are not reused yet, every run makes its calls."""
 

@@ -130,6 +130,7 @@ class OpenAI(Settings):
             timeout_s=opening.timeout_s,
             environ=opening.environ,
             secrets=secrets,
+            told=opening.told,
         ) as transport:
             yield _ChatCompletions(self, transport, headers, secrets)
 

@@ -138,6 +138,7 @@ class Http(Settings):
             timeout_s=opening.timeout_s,
             environ=opening.environ,
             secrets=secrets,
+            told=opening.told,
         ) as transport:
             yield _TemplatedHttp(self, transport, headers, secrets)
 

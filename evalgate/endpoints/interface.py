@@ -5,13 +5,13 @@ Knows nothing of scoring, of retries or of the run around a call: those are the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from evalgate.records import Json, Output, Request
+from evalgate.records import Json, Output, Remaining, Request
 
 
 class Endpoint(Protocol):
@@ -38,6 +38,8 @@ class Opening:
     """How many calls will be made at the same time, at most."""
     timeout_s: float
     """How long the runner lets one call take."""
+    told: Callable[[Sequence[Remaining]], object] | None = field(default=None, repr=False)
+    """Is told what an answer says of the provider's limits, as soon as it says so."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,15 +7,17 @@ bounded, what is a fault of which kind, and what is said to the user are ours to
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalgate.endpoints.answers import bad_answer
 from evalgate.endpoints.masking import excerpt, mask
+from evalgate.endpoints.quotas import quotas_of
 from evalgate.endpoints.statuses import failure_of, redirect_of
 from evalgate.errors import CallError
+from evalgate.records import Remaining
 
 if TYPE_CHECKING:
     from evalgate.endpoints.wire.heads import Heads
@@ -43,11 +45,20 @@ def said_in(reply: Reply) -> str:
 class Transport:
     """Calls of one server. Made by `open_transport`."""
 
-    def __init__(self, pool: Pool, heads: Heads, *, place: str, secrets: Sequence[str]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        heads: Heads,
+        *,
+        place: str,
+        secrets: Sequence[str],
+        told: Callable[[Sequence[Remaining]], object] | None = None,
+    ) -> None:
         self._pool = pool
         self._heads = heads
         self._place = place
         self._secrets = tuple(secrets)
+        self._told = told
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
         """The answer to one request. Redirects are not followed: the key would go where nobody sent it.
@@ -59,6 +70,8 @@ class Transport:
         request = head + b"\r\n" if body is None else b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
         try:
             answer, latency_s = await self._pool.ask(request)
+            if self._told is not None and (quotas := quotas_of(answer.headers)):
+                self._told(quotas)
             content = self._content_of(answer)
         except CallError as error:
             raise CallError(error.fault, mask(str(error), self._secrets)) from None
@@ -87,14 +100,20 @@ class Transport:
 
 @asynccontextmanager
 async def open_transport(
-    url: str, *, concurrency: int, timeout_s: float, environ: Mapping[str, str], secrets: Sequence[str]
+    url: str,
+    *,
+    concurrency: int,
+    timeout_s: float,
+    environ: Mapping[str, str],
+    secrets: Sequence[str],
+    told: Callable[[Sequence[Remaining]], object] | None = None,
 ) -> AsyncIterator[Transport]:
     """A transport for calls of the server in `url`; connections are closed at the end.
 
     Of `environ` are read SSL_CERT_FILE and SSL_CERT_DIR (certificates are verified against these, or else against the
     system's store), HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. concurrency: how many connections are kept.
-    timeout_s: after this, or a hair less, a call is a TIMEOUT, with its connecting. Raises InputError where these
-    variables name nothing that can be used.
+    timeout_s: after this, or a hair less, a call is a TIMEOUT, with its connecting. told: hears what answers say of the
+    provider's limits. Raises InputError where these variables name nothing that can be used.
     """
     from evalgate.endpoints.wire.dialing import Dialer
     from evalgate.endpoints.wire.heads import Heads
@@ -111,6 +130,6 @@ async def open_transport(
     masked = (*secrets, *(proxy.secrets if proxy else ()))
     pool = Pool(dialer, size=concurrency, timeout_s=timeout_s, show=lambda said: excerpt(said, SHOWN, masked))
     try:
-        yield Transport(pool, Heads(origin, proxy), place=origin.authority, secrets=masked)
+        yield Transport(pool, Heads(origin, proxy), place=origin.authority, secrets=masked, told=told)
     finally:
         await pool.close()

@@ -26,6 +26,7 @@ from evalgate.records import Case, CaseRef, Json, Result, Run, Scored, fingerpri
 from evalgate.runner.allowance import Allowance
 from evalgate.runner.journal import Journal
 from evalgate.runner.journal_lines import Header
+from evalgate.runner.paced import Paced
 from evalgate.runner.plan import Plan
 from evalgate.runner.ports import Scorer
 from evalgate.runner.progress import Progress
@@ -105,7 +106,7 @@ async def _execute(
 ) -> Execution:
     async with AsyncExitStack() as stack:
         allowance = Allowance(suite.config.run.max_calls, used=journal.used.requests)
-        paces = Paces(suite.config.run.concurrency, environ)
+        paces = Paces(suite.config.run, environ)
         endpoint, built, opening = await open_suite(stack, suite, environ, allowance, journal, paces)
         workers = None if engine is None else engine(stack, suite, judges_of(built.values()))
         session = Session(suite, endpoint, built, journal, progress, header, stack, opening, allowance, paces, workers)
@@ -167,10 +168,11 @@ async def open_suite(
             key: beside(build(spec, open_judge=desk.open), spec, processes)
             for key, spec in suite.evalset.scorers.items()
         }
-        endpoint = await stack.enter_async_context(config.endpoint.open(opening))
+        pace = paces.of(config.endpoint)
+        endpoint = await stack.enter_async_context(config.endpoint.open(replace(opening, told=pace.told)))
     except InputError as error:
         raise InputError([replace(fault, where=_placed(config.path, fault.where)) for fault in error.faults]) from error
-    paced = paces.paced(Rationed(endpoint, allowance), config.endpoint)
+    paced = Paced(Rationed(endpoint, allowance), pace)
     return discreet(paced, config.endpoint.secrets(environ)), built, opening
 
 
@@ -184,7 +186,7 @@ def preflight(suite: Suite, environ: Mapping[str, str]) -> Mapping[str, Scorer]:
 
     async def open_and_close() -> Mapping[str, Scorer]:
         async with AsyncExitStack() as stack:
-            paces = Paces(suite.config.run.concurrency, environ)
+            paces = Paces(suite.config.run, environ)
             _, built, opening = await open_suite(stack, suite, environ, Allowance(None), Journal.null(), paces)
             again = suite.config.baseline_endpoint
             if again is not None and again.missing_credentials(environ) is None:

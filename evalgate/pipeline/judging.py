@@ -10,6 +10,8 @@ from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.errors import Fault, InputError
 from evalgate.pipeline.pacing import Paces
 from evalgate.records import Case, Json, Output, Request, fingerprint
+from evalgate.runner.pace import Pace
+from evalgate.runner.paced import Paced
 
 _ASKED = Case(id="judge", categories=("judge",))
 
@@ -42,7 +44,7 @@ class JudgeDesk:
         lacking = settings.missing_credentials(self._opening.environ)
         if lacking is not None:
             raise InputError(Fault(where="scorer `judge`", what=lacking))
-        return AskedEndpoint(self._stack, self._opening, settings, self._charged, self._paces)
+        return AskedEndpoint(self._stack, self._opening, settings, self._charged, self._paces.of(settings))
 
 
 class AskedEndpoint:
@@ -54,10 +56,10 @@ class AskedEndpoint:
         opening: Opening,
         settings: Settings,
         charged: Callable[[Endpoint], Endpoint],
-        paces: Paces,
+        pace: Pace,
     ) -> None:
         self._stack, self._opening, self._settings = stack, opening, settings
-        self._charged, self._paces = charged, paces
+        self._charged, self._pace = charged, pace
         self._opened: dict[str, Endpoint] = {}
         self.identity: Mapping[str, Json] = settings.identity(opening.base_dir)
 
@@ -82,6 +84,7 @@ class AskedEndpoint:
                 settings = replace(settings, response_format=response_format)  # type: ignore[call-arg]
             # No await between the look-up and this line's first step would be needed if opening were free of waiting;
             # two judges that meet here open twice, and both are closed with the stack.
-            opened = self._charged(await self._stack.enter_async_context(settings.open(self._opening)))
-            self._opened[key] = self._paces.paced(opened, self._settings, first=True)
+            opening = replace(self._opening, told=self._pace.told)
+            opened = self._charged(await self._stack.enter_async_context(settings.open(opening)))
+            self._opened[key] = Paced(opened, self._pace, first=True)
         return self._opened[key]

@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from evalgate.endpoints import Endpoint, Settings
+from evalgate.config.settings import RunSettings
+from evalgate.endpoints import Settings
 from evalgate.runner.pace import Pace
-from evalgate.runner.paced import Paced
 
 
 class Paces:
     """The paces of a session, each made when its provider is first asked."""
 
-    def __init__(self, concurrency: int, environ: Mapping[str, str]) -> None:
-        self._concurrency = concurrency
+    def __init__(self, settings: RunSettings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
         self._environ = environ
         self._paces: dict[str, Pace] = {}
 
-    def paced(self, endpoint: Endpoint, settings: Settings, *, first: bool = False) -> Paced:
-        """The opened endpoint, called as fast as its provider bears. first: before others of that provider."""
+    def of(self, settings: Settings) -> Pace:
+        """The pace of an endpoint's calls; one for all that ask the same provider."""
         provider = settings.provider(self._environ)
         if provider is None:
-            return Paced(endpoint, Pace(self._concurrency), first=first)
-        pace = self._paces.setdefault(provider, Pace(self._concurrency))
-        return Paced(endpoint, pace, first=first)
+            return self._new()
+        if provider not in self._paces:
+            self._paces[provider] = self._new()
+        return self._paces[provider]
+
+    def _new(self) -> Pace:
+        return Pace(
+            self._settings.concurrency,
+            requests_per_minute=self._settings.requests_per_minute,
+            tokens_per_minute=self._settings.tokens_per_minute,
+        )
+
+
+def share_of(whole: RunSettings, concurrency: int) -> RunSettings:
+    """The settings of a worker that may have `concurrency` of all calls in flight: so much of a minute is its own."""
+    share = min(1.0, concurrency / whole.concurrency)
+
+    def of(a_minute: float | None) -> float | None:
+        return None if a_minute is None else max(1.0, a_minute * share)
+
+    return replace(
+        whole,
+        concurrency=concurrency,
+        requests_per_minute=of(whole.requests_per_minute),
+        tokens_per_minute=of(whole.tokens_per_minute),
+    )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from evalgate.errors import CallFault, Fault, InputError
 from evalgate.pipeline.load import Suite, load_config, secret_variables
-from evalgate.pipeline.pacing import Paces
+from evalgate.pipeline.pacing import Paces, share_of
 from evalgate.records import EvalSet, Output, Result
 from evalgate.runner.allowance import Allowance
 from evalgate.runner.journal import Journal
@@ -63,7 +63,7 @@ class Work:
                 os.environ,
                 Allowance(batch.max_calls),
                 journal,
-                Paces(batch.limits.concurrency, os.environ),
+                Paces(suite.config.run, os.environ),
             )
             if judges_of(built.values()) != self.scorers:
                 raise self._another("scorers")
@@ -85,7 +85,7 @@ class Work:
         lacking = config.endpoint.missing_credentials(os.environ)
         if lacking is not None:
             raise InputError(Fault(where=f"worker on {_host()}", what=lacking, hint="Set it where workers run."))
-        run = replace(config.run, concurrency=batch.limits.concurrency)
+        run = share_of(config.run, batch.limits.concurrency)
         suite = Suite(
             config=replace(config, run=run),
             evalset=self.evalset,

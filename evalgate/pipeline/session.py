@@ -21,6 +21,7 @@ from evalgate.records import Case, Confirmation, Json, Output, Request, Result, 
 from evalgate.runner.allowance import Allowance
 from evalgate.runner.journal import Journal
 from evalgate.runner.journal_lines import Header
+from evalgate.runner.paced import Paced
 from evalgate.runner.plan import Plan
 from evalgate.runner.ports import Scorer
 from evalgate.runner.progress import Progress
@@ -147,10 +148,12 @@ class Session:
         if lacking is not None:
             return None, AskAgain(settings=None, how=f"the baseline cannot be called again: {lacking}")
         try:
-            opened = await self._stack.enter_async_context(asked.settings.open(self._opening))
+            pace = self._paces.of(asked.settings)
+            opening = replace(self._opening, told=pace.told)
+            opened = await self._stack.enter_async_context(asked.settings.open(opening))
         except InputError as error:
             return None, AskAgain(settings=None, how=f"the baseline cannot be called again: {error}")
-        paced = self._paces.paced(Rationed(opened, self._allowance), asked.settings)
+        paced = Paced(Rationed(opened, self._allowance), pace)
         return discreet(paced, asked.settings.secrets(self._opening.environ)), asked
 
     async def _call_fresh(self, plan: Plan, endpoint: Endpoint, asked: AskAgain) -> Outcome:

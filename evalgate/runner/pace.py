@@ -7,14 +7,20 @@ Starts wide: at a server that bears `most` calls in flight nobody waits. Beyond 
   and then costs its own call a pause and no other call a thing; and the curve is as long as some twenty calls take,
   so that it suits one call a second and five hundred;
 - server errors, time-outs and lost connections narrow the width mildly, and only where most calls meet them. Where
-  nothing is answered at all, one call at a time looks whether the server is back, and the others keep their attempts.
+  nothing is answered at all, one call at a time looks whether the server is back, and the others keep their attempts;
+- what the provider says is left of its limits is not overdrawn, and what the user allows a minute is not exceeded.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
+
+from evalgate.records import Remaining
+from evalgate.runner.buckets import Bucket
 
 ROUND: Final = 40
 """Outcomes that a round has at least: fewer say too little about a share. Where a tenth is refused by chance, a
@@ -37,6 +43,8 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 2.0
 OUTAGE_S: Final = 30.0
 """How long a server that answers nobody is spared; later every call looks for itself, and the run comes to its end."""
+LONGEST_RESET_S: Final = 120.0
+"""A limit that is whole again only later than this is not waited for before the provider refuses a call."""
 LONGEST_CLOSURE_S: Final = 600.0
 """A provider that asks for more has no quota left; the calls themselves give up on it."""
 
@@ -45,7 +53,13 @@ class Pace:
     """Places for calls at one provider. Each place taken, by `take` or `queue`, is given back by exactly one of
     `answered`, `refused` and `failed`, with the `round` in which it was taken, or by `leave`."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(
+        self, most: int, *, requests_per_minute: float | None = None, tokens_per_minute: float | None = None
+    ) -> None:
+        """most: calls in flight. The others: what may begin within any 60 s; None: no bound. How many tokens a call
+        will use is taken from the mean of those before; until one is answered, calls go alone."""
+        given = {"requests": requests_per_minute, "tokens": tokens_per_minute}
+        self._per_minute = {unit: amount for unit, amount in given.items() if amount is not None}
         self._most = most
         self._width = float(most)
         self._places = most
@@ -69,6 +83,11 @@ class Pace:
         self._outage_at: float | None = None
         """Since when nothing is answered."""
         self._pause_s = FIRST_PAUSE_S
+        self._buckets: dict[tuple[str, str], Bucket] = {}
+        """By unit, and whose limit it is: `ours` or `theirs`."""
+        self._is_bounded = bool(self._per_minute)
+        self._tokens: float | None = None
+        """What a call uses, smoothed; None: nobody has told yet."""
         self.round = 0
         self._round_at = 0.0
         self._begun = self._answers = self._refusals = self._failures = 0
@@ -79,7 +98,9 @@ class Pace:
 
     def take(self) -> bool:
         """Whether a call may begin at once; then it has its place."""
-        if self._active >= self._places or self._waiting or self._first or (self._open_at and self._closed_s() > 0):
+        if self._active >= self._places or self._waiting or self._first:
+            return False
+        if (self._open_at or self._is_bounded) and self._closed_s() > 0:
             return False
         self._begin()
         return True
@@ -96,8 +117,10 @@ class Pace:
                 self.leave()
             raise
 
-    def answered(self, round: int) -> None:
-        """A call was answered."""
+    def answered(self, round: int, tokens: int | None = None) -> None:
+        """A call was answered. tokens: that it used, where that is known."""
+        if self._is_bounded or self._buckets:
+            self._charge(tokens)
         self._is_known = True
         if self._outage_at is not None:
             self._end_outage()
@@ -134,7 +157,9 @@ class Pace:
         if round == self.round:
             self._failures += 1
             is_dead = self._answers == 0 and self._failures >= max(DEAD, min(20, self._places))
-            if not timed_out and (is_dead or self._outage_at is not None) and self._is_known:
+            if is_dead and not timed_out and not self._is_known:
+                self._begin_round(self._now())  # it may be starting: how wide it is remains to be seen
+            elif not timed_out and (is_dead or self._outage_at is not None):
                 self._look_out()
             elif is_dead or self._failures * 2 >= max(ROUND, self._places, self._outcomes):
                 self._narrow(0.5 if is_dead else 0.75)
@@ -228,14 +253,59 @@ class Pace:
         self._set_width(max(1.0, self._width / 2))
         self._begin_round(self._now())
 
+    # ---- amounts ----
+
+    def told(self, quotas: Sequence[Remaining]) -> None:
+        """What the provider says is left. It says so of a moment that has passed: our own count goes on from the lowest
+        that it named, and rises with time only."""
+        now = self._now()
+        for quota in quotas:
+            key = (quota.unit, "theirs")
+            if quota.limit is not None and quota.left >= quota.limit:
+                self._buckets.pop(key, None)
+                continue
+            earlier = self._buckets.get(key)
+            # Whoever began before the first report and is under way is in the next ones.
+            level = quota.left if earlier is None else min(earlier.level(now), quota.left)
+            most = math.inf if quota.limit is None else quota.limit
+            comes_back = quota.refills and quota.limit is not None and quota.reset_s > 0
+            rate = (most - quota.left) / quota.reset_s if comes_back else 0.0
+            full_at = math.inf if comes_back else now + quota.reset_s
+            self._buckets[key] = Bucket(level=level, most=most, rate=rate, now=now, full_at=full_at)
+        self._is_bounded = bool(self._buckets or self._per_minute)
+
+    def _charge(self, tokens: int | None) -> None:
+        """Puts what a call used in the place of what was expected."""
+        expected = self._tokens
+        used = 0.0 if tokens is None else float(tokens)
+        self._tokens = used if expected is None else expected + (used - expected) / 16
+        for (unit, _), bucket in self._buckets.items():
+            if unit == "tokens":
+                bucket.take(used - (expected or 0.0))
+
     # ---- the door ----
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
     def _closed_s(self) -> float:
-        """Seconds until the next call may begin."""
-        return self._open_at - self._now()
+        """Seconds until the next call may begin; infinite: until another has come to its end."""
+        now = self._now()
+        closed_s = self._open_at - now
+        if self._per_minute:  # the first time: the loop's clock cannot be read before the loop runs
+            for unit, a_minute in self._per_minute.items():
+                self._buckets[(unit, "ours")] = Bucket.of_minute(a_minute, now)
+            self._per_minute = {}
+        for (unit, whose), bucket in self._buckets.items():
+            amount = 1.0 if unit == "requests" else self._tokens
+            if amount is None:
+                if whose == "ours" and self._active:
+                    return math.inf
+                continue
+            wait_s = bucket.wait_s(amount, now)
+            if whose == "ours" or wait_s <= LONGEST_RESET_S:
+                closed_s = max(closed_s, wait_s)
+        return closed_s
 
     def _close(self, seconds: float) -> None:
         if seconds > 0:
@@ -244,15 +314,17 @@ class Pace:
     def _begin(self) -> None:
         self._active += 1
         self._begun += 1
+        for (unit, _), bucket in self._buckets.items():
+            bucket.take(1.0 if unit == "requests" else self._tokens or 0.0)
         if self._rate is not None:
             self._open_at = max(self._open_at, self._now() - CATCH_UP_S) + 1 / self._rate
 
     def _wake(self) -> None:
         """Gives free places to those who wait. One alarm, however many wait."""
         while self._active < self._places and (queue := self._first or self._waiting):
-            if self._open_at and (closed_s := self._closed_s()) > 0:
+            if (self._open_at or self._is_bounded) and (closed_s := self._closed_s()) > 0:
                 self._was_held = True
-                if self._alarm is None:
+                if self._alarm is None and closed_s < math.inf:
                     self._alarm = asyncio.get_running_loop().call_later(closed_s, self._ring)
                 return
             place = queue.popleft()

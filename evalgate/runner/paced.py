@@ -46,5 +46,11 @@ class Paced:
         except BaseException:  # the endpoint's own code broke
             pace.answered(entered)
             raise
-        pace.answered(entered)
+        pace.answered(entered, _tokens(output))
         return output
+
+
+def _tokens(output: Output) -> int | None:
+    if output.tokens_in is None and output.tokens_out is None:
+        return None
+    return (output.tokens_in or 0) + (output.tokens_out or 0)

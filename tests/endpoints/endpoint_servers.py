@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from builders import make_case
 
 from evalgate.endpoints import Opening, Settings
 from evalgate.errors import CallError
-from evalgate.records import Output, Request
+from evalgate.records import Output, Remaining, Request
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -128,6 +128,7 @@ def ask_server(
     *requests: Request,
     environ: Mapping[str, str] | None = None,
     timeout_s: float = 5.0,
+    told: Callable[[Sequence[Remaining]], object] | None = None,
 ) -> list[Output | CallError]:
     """The same as `ask`, of an endpoint whose settings are made for the server's address."""
 
@@ -135,7 +136,9 @@ def ask_server(
         answers: list[Output | CallError] = []
         async with (
             serving(server) as port,
-            make(f"http://127.0.0.1:{port}").open(make_opening(environ=environ, timeout_s=timeout_s)) as endpoint,
+            make(f"http://127.0.0.1:{port}").open(
+                replace(make_opening(environ=environ, timeout_s=timeout_s), told=told)
+            ) as endpoint,
         ):
             for request in requests or (make_request(),):
                 try:

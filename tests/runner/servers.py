@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from builders import make_output
 
 from evalgate.errors import CallError, CallFault
-from evalgate.records import Output, Request
+from evalgate.records import Output, Remaining, Request
 
 
 class Server:
@@ -19,12 +19,14 @@ class Server:
         self._rng = random.Random(seed)
         self._takes_s, self._sigma = takes_s, sigma
         self.asked = 0
+        self.begun_at: list[float] = []
         self.refusals = 0
         self.active = 0
         self.most_active = 0
 
     async def call(self, request: Request) -> Output:
         self.asked += 1
+        self.begun_at.append(self.now())
         self.active += 1
         self.most_active = max(self.most_active, self.active)
         try:
@@ -68,6 +70,27 @@ class Bucket(Server):
         self._level -= 1
 
 
+class Announcing(Bucket):
+    """A bucket that says with every answer and every refusal what is left in it, as OpenAI does."""
+
+    def __init__(self, *, rate: float, burst: float, takes_s: float) -> None:
+        super().__init__(rate=rate, burst=burst, takes_s=takes_s)
+        self.told: Callable[[Sequence[Remaining]], object] = lambda quotas: None
+
+    async def admit(self, request: Request) -> None:
+        try:
+            await super().admit(request)
+        finally:
+            self._left = max(0.0, self._level)
+
+    async def call(self, request: Request) -> Output:
+        try:
+            return await super().call(request)
+        finally:
+            left, reset_s = float(int(self._left)), (self._burst - self._left) / self._rate
+            self.told([Remaining(unit="requests", left=left, reset_s=reset_s, limit=self._burst, refills=True)])
+
+
 class Window(Server):
     """Allows `count` calls in every `every_s` seconds, and tells how long the rest of them is."""
 
@@ -83,6 +106,19 @@ class Window(Server):
         if self._used >= self._count:
             await self.refuse((window + 1) * self._every_s - self.now())
         self._used += 1
+
+
+class AnnouncingWindow(Window):
+    """A window that says with every answer how many calls are left in it and when the next begins."""
+
+    told: Callable[[Sequence[Remaining]], object]
+
+    async def call(self, request: Request) -> Output:
+        try:
+            return await super().call(request)
+        finally:
+            reset_s = self._every_s - self.now() % self._every_s
+            self.told([Remaining(unit="requests", left=self._count - self._used, reset_s=reset_s, limit=self._count)])
 
 
 class Slots(Server):

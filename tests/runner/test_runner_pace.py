@@ -7,20 +7,24 @@ import random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from runner_fakes import FakeScorer, go
-from servers import Bucket, Outage, Server, Slots, Sometimes, Window, share_of
+from servers import Announcing, AnnouncingWindow, Bucket, Outage, Server, Slots, Sometimes, Window, share_of
 from virtual_time import LoopTime, run_virtually
 
 from evalgate.errors import CallFault
-from evalgate.records import Scored
+from evalgate.records import Remaining, Scored
 from evalgate.runner.pace import Pace
 from evalgate.runner.paced import Paced
 from evalgate.runner.run import Outcome
 
 
-def simulated(server: Server, cases: int, *, concurrency: int = 64, **limits: Any) -> tuple[Outcome, float]:
+def simulated(
+    server: Server, cases: int, *, concurrency: int = 64, pace: Pace | None = None, **limits: Any
+) -> tuple[Outcome, float]:
     """A run against a server, and the seconds that it took."""
-    paced = Paced(server, Pace(concurrency))
+    paced = Paced(server, pace or Pace(concurrency))
     scorers = [FakeScorer(lambda case, output: 1.0)]
     limits = {"backoff_s": 0.5, **limits}
     rng = random.Random(1)
@@ -101,6 +105,70 @@ def test_one_call_a_second_loses_nothing() -> None:
     outcome, took_s = simulated(Bucket(rate=1, burst=1), 60)
     assert scored(outcome) == 60
     assert took_s <= 120
+
+
+# ---- what the provider says, and what the user allows ----
+
+
+@pytest.mark.parametrize(
+    ("server", "best_s"),
+    [
+        (lambda: Announcing(rate=10, burst=10, takes_s=2), 101),
+        (lambda: Announcing(rate=10, burst=600, takes_s=2), 42),
+        (lambda: AnnouncingWindow(count=600, every_s=60, takes_s=1), 67),
+    ],
+)
+def test_a_limit_that_is_told_is_kept_and_hardly_anybody_is_refused(server: Any, best_s: float) -> None:
+    """What is left is known before it is used up; only those that begin together at first may not know it."""
+    found, pace = server(), Pace(64)
+    found.told = pace.told
+    outcome, took_s = simulated(found, 1000, pace=pace)
+    assert scored(outcome) == 1000
+    assert took_s <= 1.1 * best_s
+    assert found.refusals <= 64
+
+
+def test_a_limit_that_is_whole_only_much_later_is_not_waited_for() -> None:
+    """Nothing left today: the provider is to say so itself, by refusing."""
+
+    async def scenario() -> bool:
+        pace = Pace(64)
+        pace.told([Remaining(unit="requests", left=0, reset_s=7200, limit=200)])
+        return pace.take()
+
+    assert run_virtually(scenario())[0]
+
+
+@given(
+    a_minute=st.integers(1, 400),
+    concurrency=st.integers(1, 100),
+    takes_s=st.floats(0.001, 3),
+    cases=st.integers(1, 300),
+)
+@settings(max_examples=25, deadline=None)
+def test_no_more_requests_begin_in_any_minute_than_allowed(
+    a_minute: int, concurrency: int, takes_s: float, cases: int
+) -> None:
+    """In every 60 s, not only in those of the clock."""
+    server = Server(takes_s=takes_s)
+    pace = Pace(concurrency, requests_per_minute=a_minute)
+    outcome, took_s = simulated(server, cases, concurrency=concurrency, pace=pace, deadline_s=None)
+    assert scored(outcome) == cases
+    begun = sorted(server.begun_at)
+    for first, last in zip(begun, begun[a_minute:], strict=False):
+        assert last - first >= 60 - 1e-6
+    assert took_s <= 60 * cases / (0.9 * a_minute) + cases * takes_s / min(concurrency, cases) + takes_s + 1
+
+
+def test_tokens_of_a_minute_are_kept_by_the_mean_of_those_before() -> None:
+    """110 tokens a call and 6,600 a minute: 60 calls. The first goes alone, since nobody knows what it will use."""
+    server = Server(takes_s=0.5)
+    outcome, took_s = simulated(server, 180, pace=Pace(64, tokens_per_minute=6600))
+    assert scored(outcome) == 180
+    begun = sorted(server.begun_at)
+    assert begun[1] >= 0.5
+    assert all(last - first >= 59 for first, last in zip(begun, begun[61:], strict=False))
+    assert took_s <= 1.2 * 180
 
 
 # ---- a server that is away ----
