@@ -90,7 +90,7 @@ def run(
     if dry_run:
         from evalgate.cli.validate import estimate
 
-        return estimate(options.config, options.selection, epochs)
+        return estimate(options.config, options.selection, epochs, format=format, output=output)
     also = targets(write)
     check_places([output, *(item.file for item in also)])
     if shard is not None:

@@ -2,32 +2,59 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
 
 from evalgate.errors import EvalgateError
 from evalgate.gate.sentences import named
+from evalgate.pipeline.forecast import Forecast, forecast
 from evalgate.pipeline.load import Suite
 from evalgate.pipeline.promises import Known, broken_promises, needed_by_category
-from evalgate.practices.calibration import cost_per_call
-from evalgate.records import Missing
-from evalgate.report.numbers import money
+from evalgate.records import Json, Missing
 
 SQLITE = "sqlite:///"
+SCHEMA = "evalgate.estimate/1"
 
 
-def describe(suite: Suite, environ: Mapping[str, str], *, now: datetime) -> list[str]:
-    """Lines for people. Raises nothing: what is wrong with a suite was said when it was loaded.
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a run would be."""
+
+    suite: Suite
+    forecast: Forecast
+    lines: tuple[str, ...]
+    """For people, the last one is `valid`."""
+    remarks: tuple[str, ...]
+    """Of these, warnings and notes."""
+
+    def to_dict(self) -> dict[str, Json]:
+        """As JSON; unknown is null. Times are not in it: they depend on the endpoint."""
+        run, figures = self.suite.config.run, asdict(self.forecast)
+        return {
+            "schema": SCHEMA,
+            "valid": True,
+            "suite": self.suite.config.suite,
+            "selection": self.suite.selection,
+            **{name: round(value, 6) if isinstance(value, float) else value for name, value in figures.items()},
+            "max_retries": run.max_retries,
+            "budget_usd": run.budget_usd,
+            "max_calls": run.max_calls,
+            "remarks": list(self.remarks),
+        }
+
+
+def outlook(suite: Suite, environ: Mapping[str, str], *, now: datetime) -> Outlook:
+    """Raises nothing: what is wrong with a suite was said when it was loaded.
 
     Where the history is a file that is there, it is read; without one, a single run of history is assumed.
     now: UTC; for the age of what is in the history and for what has expired.
     """
     config, epochs = suite.config, suite.config.run.epochs
     known, unread = _known(suite, environ, now)
-    sizes = Counter(category for case in suite.selected for category in case.categories)
-    calls = len(suite.selected) * epochs
+    ahead = forecast(suite, environ, known.runs)
+    sizes, calls = ahead.categories, ahead.calls
     groups = f"{len(sizes)} categor{'y' if len(sizes) == 1 else 'ies'}"
     lines = [
         f"{config.path}: suite {config.suite}, endpoint {config.endpoint_kind}",
@@ -44,19 +71,21 @@ def describe(suite: Suite, environ: Mapping[str, str], *, now: datetime) -> list
             "must break: how many cases that always passed have to fail for good before a category blocks, "
             f"{known.sentence}; more where others waver"
         )
-    judged = sum(any(suite.evalset.scorers[key].name == "judge" for key in case.scorers) for case in suite.selected)
-    if judged:
-        lines.append(f"{judged * epochs:,} further calls to judges")
-    each, budget = cost_per_call(known.runs), config.run.budget_usd
-    lines.append(
-        ("cost: unknown before the first call; " if each is None else f"cost: {money(each * calls)} by earlier runs; ")
-        + ("no budget is set" if budget is None else f"the run stops at ${budget:.2f}")
-    )
-    lines += [*unread, *broken_promises(suite, known), *_expired(suite, now.date()), *_unconfirmed(suite)]
+    if ahead.judge_calls:
+        lines.append(f"{ahead.judge_calls:,} further calls to judges")
+    lines.append(f"{ahead.sentence}; {_bounds(suite)}")
+    remarks = [*unread, *broken_promises(suite, known), *_expired(suite, now.date()), *_unconfirmed(suite)]
     lacking = config.endpoint.missing_credentials(environ)
     if lacking is not None:
-        lines.append(f"note: {lacking}")
-    return [*lines, "valid"]
+        remarks.append(f"note: {lacking}")
+    return Outlook(suite=suite, forecast=ahead, lines=(*lines, *remarks, "valid"), remarks=tuple(remarks))
+
+
+def _bounds(suite: Suite) -> str:
+    run = suite.config.run
+    stops = [] if run.budget_usd is None else [f"${run.budget_usd:.2f}"]
+    stops += [] if run.max_calls is None else [f"{run.max_calls:,} calls"]
+    return f"the run stops at {' or '.join(stops)}" if stops else "no budget is set"
 
 
 def _must_break(needed: int | None) -> str:
@@ -90,10 +119,10 @@ def _known(suite: Suite, environ: Mapping[str, str], now: datetime) -> tuple[Kno
     store = suite.config.history_store
     if not store.startswith(SQLITE) or not Path(store.removeprefix(SQLITE)).is_file():
         return Known(), []
-    from evalgate.pipeline.baselines import outlook  # SQLAlchemy: only where there is something to read
+    from evalgate.pipeline.baselines import outlook as known_by  # SQLAlchemy: only where there is something to read
 
     try:
-        found = outlook(suite.config.path, None, environ, now=now)
+        found = known_by(suite.config.path, None, environ, now=now)
     except EvalgateError as error:
         return Known(), [f"note: the history was not read: {error}"]
     runs = () if isinstance(found.baseline, Missing) else tuple(found.baseline.runs)

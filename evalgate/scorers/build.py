@@ -186,6 +186,14 @@ def build(spec: ScorerSpec, *, open_judge: OpenJudge | None = None) -> Scorer:
     )
 
 
+def judge_of(spec: ScorerSpec) -> Judge | None:
+    """The judge that a checked spec asks for, whose questions can be told without asking; None: it is no judge."""
+    if spec.name != "judge":
+        return None
+    judge: Judge = _kind(KINDS["judge"], spec)
+    return judge
+
+
 def _own_scorer(spec: ScorerSpec) -> Scorer:
     function = load_file(spec) if is_own(spec.name) else load_offered(spec)
     options = dict(spec.options)

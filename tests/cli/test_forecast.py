@@ -1,0 +1,132 @@
+"""What a run would cost, said before its first call: `validate`, and `run --dry-run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kit import Project, build
+
+CONFIG = """\
+version: 1
+suite: asked
+evalsets: [evalsets/*.yaml]
+endpoint: {{kind: openai, base_url: "{url}", model: {model}, params: {{{params}}}{price}}}
+{more}
+"""
+PRICE = ", price: {input_per_mtok_usd: 1, output_per_mtok_usd: 10}"
+CASES = 10
+
+
+def suite(
+    project: Project,
+    *,
+    url: str = "http://127.0.0.1:9/v1",
+    model: str = "small",
+    params: str = "max_tokens: 100",
+    price: str = PRICE,
+    more: str = "",
+    scorers: str = "[exact]",
+) -> None:
+    """Ten cases whose questions have 40 bytes: 10 tokens, and 4 around the message."""
+    text = "".join(f"  - {{id: c-{n}, category: facts, input: '{'abcd' * 10}', expected: a}}\n" for n in range(CASES))
+    project.write("evalsets/asked.yaml", f"name: asked\nscorers: {scorers}\ncases:\n{text}")
+    project.write("evalgate.yaml", CONFIG.format(url=url, model=model, params=params, price=price, more=more))
+
+
+def estimate(project: Project, *arguments: str) -> Any:
+    said = project.evalgate(*(arguments or ("validate",)), "--format", "json")
+    assert said.code == 0, said.err
+    return said.json
+
+
+def test_the_cost_is_told_by_the_prompts_before_there_is_a_history(project: Project) -> None:
+    """14 tokens a question at 1 USD a million, 100 an answer at 10; ten first calls, 20 repeats, 160 fresh calls."""
+    suite(project)
+    found = estimate(project)
+    assert (found["calls"], found["calls_max"]) == (10, 10 + 20 + 160)
+    assert (found["tokens_in"], found["tokens_out_max"], found["cost_basis"]) == (140, 1000, "prompts")
+    assert found["cost_usd_min"] == pytest.approx(140e-6)
+    assert found["cost_usd"] == pytest.approx(140e-6 + 1000 * 10e-6)
+    assert found["cost_usd_max"] == pytest.approx(19 * (140e-6 + 1000 * 10e-6), abs=1e-6)
+    assert found["cost_unknown"] is None
+    assert "cost: 0.00014 USD to 0.010 USD for the first calls" in project.evalgate("validate").out
+
+
+def test_an_unknown_price_is_null_and_says_what_to_write(project: Project) -> None:
+    """Never 0, in no figure."""
+    suite(project, price="")
+    found = estimate(project)
+    assert [found[name] for name in ("cost_usd_min", "cost_usd", "cost_usd_max", "cost_basis")] == [None] * 4
+    assert "`endpoint.price`" in found["cost_unknown"]
+    assert "cost: unknown before the first call" in project.evalgate("validate").out
+
+
+def test_answers_without_a_limit_have_no_highest_price(project: Project) -> None:
+    """What the questions cost is known all the same."""
+    suite(project, params="")
+    found = estimate(project)
+    assert (found["cost_usd"], found["cost_usd_min"]) == (None, pytest.approx(140e-6))
+    assert "`endpoint.params.max_tokens`" in found["cost_unknown"]
+
+
+def test_a_published_price_is_known(project: Project) -> None:
+    """By the list, where nobody has written one."""
+    suite(project, url="https://api.openai.com/v1", model="gpt-4o-mini", price="")
+    found = estimate(project)
+    assert found["cost_basis"] == "prompts" and 0 < found["cost_usd_min"] < found["cost_usd"]
+
+
+def test_judges_are_in_it(project: Project) -> None:
+    """Each sees a prompt of its own, the question, and an answer as long as it may be."""
+    scorers = "[{judge: {rubric: right?, samples: 2}}]"
+    judge = 'judge: {kind: openai, base_url: "http://127.0.0.1:9/v1", model: j, params: {max_tokens: 10}PRICE}'
+    suite(project, scorers=scorers, more=judge.replace("PRICE", PRICE))
+    found = estimate(project)
+    assert (found["judge_calls"], found["tokens_out_max"]) == (20, 1000 + 20 * 10)
+    assert found["tokens_in"] > 140 + 20 * 300
+    suite(project, scorers=scorers, more=judge.replace("PRICE", ""))
+    assert "`judge.price`" in estimate(project)["cost_unknown"]
+
+
+def test_other_kinds_tell_their_price_with_their_answers(project: Project) -> None:
+    """Nobody knows it before, and afterwards earlier runs do."""
+    build(project, categories={"facts": 12})
+    assert "kind python" in estimate(project)["cost_unknown"]
+    project.evalgate("run")
+    found = estimate(project)
+    assert (found["cost_usd"], found["cost_basis"]) == (pytest.approx(0.012), "history")
+
+
+def test_the_limits_of_the_run_bound_it(project: Project) -> None:
+    """And a part of the eval set costs its part: a dry run takes the options of a run."""
+    suite(project, more="run: {max_calls: 50, budget_usd: 2}")
+    found = estimate(project, "run", "--dry-run", "--sample", "5", "--epochs", "3")
+    assert (found["cases"], found["calls"], found["calls_max"]) == (5, 15, 50)
+    assert (found["max_calls"], found["budget_usd"], found["selection"]) == (50, 2.0, "--sample 5 --seed 0")
+    assert "the run stops at $2.00 or 50 calls" in project.evalgate("validate").out
+
+
+def test_of_a_large_suite_some_prompts_stand_for_all(project: Project) -> None:
+    """Not one is left out of the sum."""
+    suite(project)
+    rows = [{"id": f"r-{n}", "category": "facts", "input": "abcd" * 10, "expected": "a"} for n in range(4_991)]
+    project.rows("evalsets/more.jsonl", rows)
+    file = project.folder / "evalsets" / "asked.yaml"
+    file.write_text(file.read_text() + "cases_from: more.jsonl\n")
+    assert estimate(project)["tokens_in"] == 14 * 5_001
+
+
+def test_there_is_no_estimate_in_markdown(project: Project) -> None:
+    suite(project)
+    said = project.evalgate("validate", "--format", "markdown")
+    assert (said.code, said.out) == (2, "")
+    assert "no estimate in markdown" in said.err
+
+
+def test_every_field_of_the_estimate_is_documented(project: Project) -> None:
+    """In the table beside the keys that make it."""
+    suite(project)
+    told = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+    assert [name for name in estimate(project) if f"`{name}`" not in told and name not in ("schema", "valid")] == []
