@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from evalgate.gate import sentences
 from evalgate.gate.pool import mean
@@ -16,10 +17,17 @@ from evalgate.stats.interval import percentile
 def findings(sides: Sides, rules: Rules) -> list[Finding]:
     """One finding a limit; `missing` where the run (or the baseline, for a rise) does not tell the metric."""
     found = [] if rules.error_rate is None else [error_rate(sides, rules.error_rate)]
+    if not rules.limits:
+        return found
     after = outputs(sides.candidate)
     before = [output for run in sides.baseline_runs for output in outputs(run)]
+    copies = sum([r.output is not None and r.output.cached for r in sides.candidate.results])
     for limit in rules.limits:
-        found.append(_judge(limit, measure(limit.metric, before), measure(limit.metric, after), len(sides.refs)))
+        finding = _judge(limit, measure(limit.metric, before), measure(limit.metric, after), len(sides.refs))
+        if copies:
+            sentence = sentences.limit_beside_copies(finding.sentence, limit.metric, copies, len(after))
+            finding = replace(finding, sentence=sentence)
+        found.append(finding)
     return found
 
 

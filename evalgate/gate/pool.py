@@ -78,13 +78,13 @@ def _pool(cases: Sequence[CaseRef], baseline: Baseline) -> Pool:
         {i for i, ref in refs.items() if (was := others.get(i)) is not None and _is_comparable(was, ref)}
         for others in known
     ]
-    per_run = [scores_of(run.results, ids) for run, ids in zip(runs, comparable, strict=True)]
+    per_run = without_copies([scores_of(run.results, ids) for run, ids in zip(runs, comparable, strict=True)])
     seen = _baseline_cases(baseline, known)
     return Pool(
         refs=refs,
         runs=tuple(runs),
         before=pooled(per_run),
-        per_run=[kept.scores for kept in per_run],
+        per_run=per_run,
         seen=seen,
         changed=frozenset(i for i in refs if i in seen and not any(i in ids for ids in comparable)),
     )
@@ -119,50 +119,59 @@ class Kept:
     """The scores of one run by case, in the order of epochs."""
 
     scores: dict[str, list[float]]
-    """What counts: the real answers, or the one copy of a case that has nothing else."""
+    """What counts: the answers that were given to this run, or the copies of a case that has nothing else."""
     epochs: dict[str, list[int]]
     """Of `scores`."""
     copies: frozenset[str]
-    """Cases that have nothing but a copy: an answer from a cache, ours or the provider's, which proves nothing new."""
+    """Cases that have nothing but answers from our cache, which another run was given: beside that one they are
+    nothing new."""
 
 
-def scores_of(results: Sequence[Result], wanted: Mapping[str, object] | set[str]) -> Kept:
-    """Scores by case, for the cases wanted. Results are sorted by case and epoch."""
+def scores_of(
+    results: Sequence[Result], wanted: Mapping[str, object] | set[str], *, stands_alone: bool = False
+) -> Kept:
+    """Scores by case, for the cases wanted. Results are sorted by case and epoch.
+
+    Answers from our cache are those of other calls, each epoch its own: within one run they are samples like any.
+    stands_alone: the run is not pooled with others, so that nothing in it can be counted twice.
+    """
     scores: dict[str, list[float]] = {}
     epochs: dict[str, list[int]] = {}
-    copied = _copies(results)
-    if not copied:
+    cached, repeated = _copies(results)
+    if stands_alone:
+        cached = set()
+    if not cached and not repeated:
         rows = [result for result in results if type(result) is Scored and result.case_id in wanted]
         scores = {row.case_id: [row.score] for row in rows}
         if len(scores) == len(rows):  # every case once, as most runs are
             return Kept(scores, {row.case_id: [row.epoch] for row in rows}, frozenset())
         scores = {}
-    copies: dict[str, tuple[int, float]] = {}
+    copies: dict[str, list[tuple[int, float]]] = {}
     for result in results:
-        if type(result) is not Scored:
-            continue
         case_id = result.case_id
-        if copied and (case_id, result.epoch) in copied:
-            copies.setdefault(case_id, (result.epoch, result.score))
+        if type(result) is not Scored or case_id not in wanted or (case_id, result.epoch) in repeated:
+            continue
+        if (case_id, result.epoch) in cached:
+            copies.setdefault(case_id, []).append((result.epoch, result.score))
         elif case_id in scores:
             scores[case_id].append(result.score)
             epochs[case_id].append(result.epoch)
-        elif case_id in wanted:
+        else:
             scores[case_id] = [result.score]
             epochs[case_id] = [result.epoch]
-    bare = frozenset(case_id for case_id in copies if case_id in wanted and case_id not in scores)
+    bare = frozenset(copies.keys() - scores.keys())
     for case_id in bare:
-        epochs[case_id], scores[case_id] = [copies[case_id][0]], [copies[case_id][1]]
+        epochs[case_id], scores[case_id] = map(list, zip(*copies[case_id], strict=True))
     return Kept(scores, epochs, bare)
 
 
-def _copies(results: Sequence[Result]) -> set[tuple[str, int]]:
-    """Results whose answer is a copy: from a cache of ours, or one that the provider had given to the case before.
+def _copies(results: Sequence[Result]) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+    """Results whose answer is from our cache, and those that the provider had given for the same case before.
 
     A server that gives different cases the same response id does not number its responses; there ids say nothing.
     """
     first: dict[str, tuple[str, int]] = {}
-    copied: set[tuple[str, int]] = set()
+    cached: set[tuple[str, int]] = set()
     repeated: set[tuple[str, int]] = set()
     is_numbered = True
     for result in results:
@@ -170,29 +179,36 @@ def _copies(results: Sequence[Result]) -> set[tuple[str, int]]:
         if output is None:
             continue
         if output.cached:
-            copied.add((result.case_id, result.epoch))
+            cached.add((result.case_id, result.epoch))
         if (response := output.response_id) is not None:
             case_id, epoch = first.setdefault(response, (result.case_id, result.epoch))
             is_numbered = is_numbered and case_id == result.case_id
             if epoch != result.epoch:
                 repeated.add((result.case_id, result.epoch))
-    return copied | repeated if is_numbered else copied
+    return cached, repeated if is_numbered else set()
 
 
-def pooled(runs: Sequence[Kept]) -> dict[str, list[float]]:
-    """The sorted scores of all runs by case; one copy stands for a case of which there is nothing else."""
-    found: dict[str, list[float]] = {}
+def without_copies(runs: Sequence[Kept]) -> list[dict[str, list[float]]]:
+    """The scores of each run by case, copies left out: one run's stand for a case of which there is nothing else."""
+    if not any(kept.copies for kept in runs):
+        return [kept.scores for kept in runs]
+    known = {case_id for kept in runs for case_id in kept.scores.keys() - kept.copies}
+    found = []
     for kept in runs:
-        for case_id, scores in kept.scores.items():
-            if case_id in kept.copies:
-                continue
+        found.append({i: scores for i, scores in kept.scores.items() if i not in kept.copies or i not in known})
+        known |= kept.copies
+    return found
+
+
+def pooled(runs: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, list[float]]:
+    """The sorted scores of all runs by case."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        for case_id, scores in run.items():
             if case_id in found:
                 found[case_id] += scores
             else:
-                found[case_id] = scores[:]
-    for kept in runs:
-        for case_id in kept.copies:
-            found.setdefault(case_id, kept.scores[case_id])
+                found[case_id] = list(scores)
     for values in found.values():
         values.sort()
     return found

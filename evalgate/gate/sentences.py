@@ -203,6 +203,14 @@ def limit(
     return text
 
 
+def limit_beside_copies(sentence: str, metric: str, copies: int, asked: int) -> str:
+    """The sentence of a limit where answers came from the cache: they have no latency and no cost."""
+    if not asked:
+        why = "every answer of this run came from the cache, so the limit could not be judged"
+        return f"{metric} was not measured: {why}; --fresh makes the calls anew"
+    return f"{sentence}; measured on {count(asked, 'new call')}, {copies:,} answers came from the cache"
+
+
 def _amount(metric: str, value: float) -> str:
     if metric.endswith("_usd"):
         return f"${value:.6f}".rstrip("0").rstrip(".")

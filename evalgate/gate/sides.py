@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from evalgate.gate.pool import Pool, mean, means_of, pool_of, pooled, scores_of
+from evalgate.gate.pool import Pool, mean, means_of, pool_of, pooled, scores_of, without_copies
 from evalgate.gate.rules import Rules
 from evalgate.records import (
     EVERY_CASE,
@@ -236,7 +236,7 @@ def take_sides(candidate: Run, baseline: Baseline, rules: Rules, *, quarantine: 
     """
     pool = pool_of(candidate.cases, baseline)
     runs, refs, before, seen = pool.runs, pool.refs, pool.before, pool.seen
-    kept = scores_of(candidate.results, refs)
+    kept = scores_of(candidate.results, refs, stands_alone=True)
     after = {i: kept.scores[i] for i in refs if i in kept.scores}
     vanished = _vanished(candidate, seen.values(), refs.values(), rules)
     gone = {i: ref for i, ref in seen.items() if i not in refs}
@@ -362,7 +362,8 @@ def _mean_over(means: Mapping[str, float], ids: Sequence[str]) -> float | None:
 
 def _vanished_mean(sides: Sides, category: str) -> float | None:
     ids = [{ref.id for ref in run.cases if category in ref.categories} for run in sides.baseline_runs]
-    scores = pooled([scores_of(run.results, these) for run, these in zip(sides.baseline_runs, ids, strict=True)])
+    kept = [scores_of(run.results, these) for run, these in zip(sides.baseline_runs, ids, strict=True)]
+    scores = pooled(without_copies(kept))
     return mean([mean(values) for values in scores.values()]) if scores else None
 
 

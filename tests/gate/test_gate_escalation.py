@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from builders import make_scored
 from gating import found
-from stepping import Scripted, broken, first_calls, history, passing, step, verdict_of
+from stepping import Scripted, broken, first_calls, history, number, passing, step, verdict_of
 
 from evalgate.gate import More
-from evalgate.records import Exceptions, Finding, Pinned, Status, VerdictName, Waiver
+from evalgate.gate.pool import pool_of
+from evalgate.records import Exceptions, Finding, Pinned, Run, Status, VerdictName, Waiver
 
 SIZES = {"facts": 40, "lists": 40, "tone": 40}
 NO_CONFIRMATION = {"confirm": False}
@@ -186,22 +187,59 @@ def test_a_waived_drop_costs_no_calls_and_hides_nothing() -> None:
 # ---- what counts as a repeat --------------------------------------------------------------------------------
 
 
-def test_copies_are_no_repeats() -> None:
-    """Five answers of a case of which four came from a cache are one sample; real ones count."""
+def test_a_response_given_again_is_no_repeat() -> None:
+    """Five answers of a case with one id are one sample; real ones count."""
     from evalgate.records import Output
 
     base = history(SIZES, passing, runs=1)
     real = first_calls(SIZES, broken("facts", 3), epochs=5)
-    copies = replace(
-        real,
-        results=tuple(replace(r, output=Output(cached=r.epoch > 1)) for r in real.results),  # type: ignore[arg-type]
-    )
     ids = tuple(replace(r, output=Output(response_id=f"id-{r.case_id}")) for r in real.results)  # type: ignore[arg-type]
-    once = first_calls(SIZES, broken("facts", 3))
-    p_once = found(verdict_of(once, base), "facts").p
-    assert found(verdict_of(copies, base), "facts").p == p_once
+    p_once = found(verdict_of(first_calls(SIZES, broken("facts", 3)), base), "facts").p
     assert found(verdict_of(replace(real, results=ids), base), "facts").p == p_once
     assert (found(verdict_of(real, base), "facts").p or 1) < (p_once or 0)
+
+
+def test_a_run_made_again_from_the_cache_is_judged_as_the_first_time() -> None:
+    """Each epoch is an earlier call of its own: were they one sample, a block would go away by running again."""
+    base = history(SIZES, passing, runs=1)
+    real = first_calls(SIZES, broken("facts", 3), epochs=5)
+    assert found(verdict_of(_from_cache(real), base), "facts").p == found(verdict_of(real, base), "facts").p
+
+
+def test_a_run_that_repeats_its_baselines_answers_passes() -> None:
+    """Nothing was changed and nothing asked: identical answers are no error and no drop."""
+    base = history(SIZES, lambda case_id, epoch: float(number(case_id) % 4 != 0), runs=1)
+    again = _from_cache(replace(first_calls(SIZES, passing), results=base.runs[0].results))
+    verdict = verdict_of(again, base)
+    assert (verdict.verdict, verdict.exit_code) == (VerdictName.PASS, 0)
+
+
+def test_copies_add_nothing_to_a_baseline() -> None:
+    """A run of answers that another of the pool was given is as if it were not there, in the spread of runs too."""
+    one, two = history(SIZES, passing, runs=2).runs
+    after = first_calls(SIZES, broken("facts", 3), epochs=2)
+    alone = verdict_of(after, Pinned(runs=(one,), why=""))
+    for copied in (Pinned(runs=(one, _from_cache(two)), why=""), Pinned(runs=(_from_cache(two), one), why="")):
+        assert found(verdict_of(after, copied), "facts").p == found(alone, "facts").p
+    assert pool_of(after.cases, Pinned(runs=(one, _from_cache(two)), why="")).per_run[1] == {}
+
+
+def test_repeats_from_the_cache_stand_for_a_baseline_that_is_gone() -> None:
+    """Where nothing else is there they are samples, each epoch one: they were once real calls."""
+    once = history(SIZES, passing, runs=1).runs[0]
+    twice = first_calls(SIZES, passing, epochs=2)
+    after = first_calls(SIZES, broken("facts", 3))
+    p = {
+        epochs: found(verdict_of(after, Pinned(runs=(_from_cache(run),), why="")), "facts").p
+        for epochs, run in ((1, once), (2, twice))
+    }
+    assert p[2] == found(verdict_of(after, Pinned(runs=(twice,), why="")), "facts").p != p[1]
+
+
+def _from_cache(run: Run) -> Run:
+    from evalgate.records import Output
+
+    return replace(run, results=tuple(replace(r, output=Output(cached=True)) for r in run.results))  # type: ignore[arg-type]
 
 
 def test_a_server_that_numbers_all_responses_alike_loses_no_repeats() -> None:

@@ -382,6 +382,21 @@ def test_answers_from_a_cache_have_no_latency() -> None:
     first = replace(run.results[0], output=Output(latency_s=1.0))  # type: ignore[type-var]
     verdict = judge(replace(run, results=(first, *run.results[1:])), [run], {"limits": {"latency_p99_s": 2}})
     assert found(verdict, rule="latency_p99_s").after == 1.0
+    assert "measured on 1 new call, 39 answers came from the cache" in found(verdict, rule="latency_p99_s").sentence
+
+
+@pytest.mark.parametrize(
+    ("limits", "metric"),
+    [({"latency_p95_s": 2}, "latency_p95_s"), ({"cost_per_call_usd": {"max_rise": 0.2}}, "cost_per_call_usd")],
+)
+def test_a_limit_is_not_measured_where_every_answer_came_from_the_cache(limits: dict[str, Any], metric: str) -> None:
+    """It does not pass: the first line says that it was not judged, and the finding why."""
+    base = _measured(make_run(facts=passes(40)), latency_s=1.0, cost_usd=0.1)
+    run = _measured(make_run(facts=passes(40)), latency_s=1.0, cost_usd=0.1, cached=True)
+    verdict = judge(run, [base], {"limits": limits})
+    assert found(verdict, rule=metric).status is Status.MISSING
+    assert "was not measured: every answer of this run came from the cache" in found(verdict, rule=metric).sentence
+    assert "not judged" in verdict.reason
 
 
 # ---- sentences ----------------------------------------------------------------------------------------------
