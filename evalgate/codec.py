@@ -31,12 +31,12 @@ def result_to_json(result: Result) -> dict[str, Json]:
     if isinstance(result, Scored):
         row["score"] = result.score
         row["scores"] = [_score_to_json(score) for score in result.scores]
-        row["output"] = _output_to_json(result.output)
+        row["output"] = output_to_json(result.output)
     else:
         row["stage"] = result.stage.value
         row["cause"] = result.cause
         if result.output is not None:
-            row["output"] = _output_to_json(result.output)
+            row["output"] = output_to_json(result.output)
     if result.attempts != 1:
         row["attempts"] = result.attempts
     return row
@@ -45,7 +45,7 @@ def result_to_json(result: Result) -> dict[str, Json]:
 def result_from_json(row: Json) -> Result:
     """The result that a row describes. Raises ValueError if the row is none."""
     try:
-        output = _output_from_json(row["output"]) if "output" in row else None
+        output = output_from_json(row["output"]) if "output" in row else None
         if "stage" in row:
             return Failed(
                 case_id=row["case"],
@@ -123,7 +123,8 @@ def _score_from_json(row: Json) -> Score:
     )
 
 
-def _output_to_json(output: Output) -> dict[str, Json]:
+def output_to_json(output: Output) -> dict[str, Json]:
+    """An output as a mapping; `output_from_json` gives an equal one back."""
     row = {name: value for name in _PLAIN if (value := getattr(output, name)) is not None}
     if output.tool_calls:
         row["tool_calls"] = [[call.name, call.arguments] for call in output.tool_calls]
@@ -134,7 +135,8 @@ def _output_to_json(output: Output) -> dict[str, Json]:
     return row
 
 
-def _output_from_json(row: Json) -> Output:
+def output_from_json(row: Json) -> Output:
+    """The output that a row describes. Raises ValueError, TypeError or AttributeError where it is none."""
     known = {name: row[name] for name in _PLAIN if name in row}
     contexts = row.get("contexts")
     return Output(

@@ -57,7 +57,7 @@ def run(
     ] = None,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Judge the run, or only record it.")] = True,
     baseline: BaselineOption = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Make every call anew (as every run does for now).")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make every call anew; what is answered is kept.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, estimate, call no model.")] = False,
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
@@ -86,6 +86,7 @@ def run(
         baseline=runs(baseline),
         engine=engine,
         workers=workers,
+        fresh=fresh,
     )
     if dry_run:
         from evalgate.cli.validate import estimate

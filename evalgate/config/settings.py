@@ -41,8 +41,9 @@ class RunSettings:
     """How many requests may begin at one provider within any 60 s; null: as many as it bears."""
     tokens_per_minute: Annotated[float, Field(ge=1)] | None = None
     """How many tokens, read and written, calls may use at one provider within 60 s; null: as many as it bears."""
-    cache: bool = True
-    """Accepted; answers are not reused yet, every run makes its calls."""
+    cache: bool | None = None
+    """Whether an answer is reused where the whole request is the same; absent: in pull requests only. A kind other than
+    `openai` needs `endpoint.version` for it."""
 
 
 @dataclass(frozen=True, kw_only=True)

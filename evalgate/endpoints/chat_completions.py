@@ -21,6 +21,7 @@ from evalgate.endpoints.answers import (
 )
 from evalgate.endpoints.http_settings import (
     bearer,
+    beside_place,
     header_problems,
     missing_key,
     place_of,
@@ -116,6 +117,9 @@ class OpenAI(Settings):
             "response_format": self.response_format,
             "contexts": self.contexts,
         }
+
+    def determinants(self, base_dir: Path) -> dict[str, Json]:
+        return self.identity(base_dir) | beside_place(self.base_url, self.headers)
 
     @asynccontextmanager
     async def open(self, opening: Opening) -> AsyncIterator[Endpoint]:

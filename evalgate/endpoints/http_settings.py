@@ -8,9 +8,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from evalgate.endpoints.masking import is_secret_name
 from evalgate.errors import Fault, InputError
-from evalgate.records import fingerprint
+from evalgate.records import Json, fingerprint
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NEAR = (".localhost", ".local", ".internal", ".lan", ".test", ".svc", ".home.arpa")
 _HOP_BY_HOP = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
@@ -76,6 +77,25 @@ def provider_of(url: str, secrets: Sequence[str]) -> str:
     parts = urlsplit(url)
     port = parts.port or {"https": 443}.get(parts.scheme, 80)
     return fingerprint([parts.scheme, parts.hostname, port, sorted(set(secrets))])
+
+
+def beside_place(url: str, headers: Mapping[str, str]) -> dict[str, Json]:
+    """What of a URL's query and of the headers determines answers beside `place_of`: secrets' names, others' values."""
+    query = [[name, None if is_secret_name(name) else value] for name, value in parse_qsl(urlsplit(url).query, True)]
+    shown = {name.lower(): None if is_secret_name(name) else value for name, value in headers.items()}
+    return {"query": query, "headers": shown}
+
+
+def is_near(url: str) -> bool:
+    """Whether a URL leads to this machine or into a private network: what answers there may be built from the very
+    change under test, while what a public name stands for is not."""
+    from ipaddress import ip_address
+
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith(_NEAR)
 
 
 def url_secrets(url: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from evalgate.endpoints.answers import (
 )
 from evalgate.endpoints.http_settings import (
     bearer,
+    beside_place,
     header_problems,
     missing_key,
     place_of,
@@ -124,6 +125,9 @@ class Http(Settings):
             "body": fingerprint(self.body),
             "paths": {key: getattr(self, key) for key in _PATHS if getattr(self, key) is not None},
         }
+
+    def determinants(self, base_dir: Path) -> dict[str, Json]:
+        return self.identity(base_dir) | beside_place(self.url, self.headers)
 
     @asynccontextmanager
     async def open(self, opening: Opening) -> AsyncIterator[Endpoint]:

@@ -74,6 +74,11 @@ class Settings:
         """Names whose limits hold for the calls; endpoints with one name share them. None: nobody else's."""
         return None
 
+    def determinants(self, base_dir: Path) -> dict[str, Json]:
+        """All that determines the answer to a request beside the request itself, as far as it is written. Never a
+        secret: a rotated key asks the same thing."""
+        return self.identity(base_dir)
+
     def open(self, opening: Opening) -> AbstractAsyncContextManager[Endpoint]:
         """The endpoint, ready to be called. Raises InputError for what only opening can find."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it is opened")

@@ -15,6 +15,7 @@ from evalgate import config as configuration
 from evalgate import endpoints
 from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.errors import InputError
+from evalgate.pipeline.caching import Cache
 from evalgate.pipeline.journals import begun_elsewhere
 from evalgate.pipeline.judging import JudgeDesk
 from evalgate.pipeline.load import Suite
@@ -73,11 +74,13 @@ def execute(
     origin: Origin,
     environ: Mapping[str, str],
     progress: Progress,
+    cache: Cache,
     compare: Compare | None = None,
     engine: Engine | None = None,
 ) -> Execution:
     """Makes every call of the suite that the journal does not hold, or as many as its limits and the user allow.
 
+    cache: what was answered before, opened and closed here.
     compare: asked once every planned case has its result; then what stays undecided is repeated (unless the suite
     fixes its epochs) and what would block is called anew. None: neither.
     engine: who makes the calls; None: this process. Fresh calls are always its own.
@@ -88,9 +91,10 @@ def execute(
 
     async def keep() -> None:
         # Not as the coroutine's result: asyncio describes that in full, all results of the run, for no one to read.
-        done.append(await _execute(suite, origin, environ, progress, journal, header, compare, engine))
+        done.append(await _execute(suite, origin, environ, progress, cache, journal, header, compare, engine))
 
-    asyncio.run(keep())
+    with cache:
+        asyncio.run(keep())
     return done[0]
 
 
@@ -99,6 +103,7 @@ async def _execute(
     origin: Origin,
     environ: Mapping[str, str],
     progress: Progress,
+    cache: Cache,
     journal: Journal,
     header: Header,
     compare: Compare | None,
@@ -107,9 +112,11 @@ async def _execute(
     async with AsyncExitStack() as stack:
         allowance = Allowance(suite.config.run.max_calls, used=journal.used.requests)
         paces = Paces(suite.config.run, environ)
-        endpoint, built, opening = await open_suite(stack, suite, environ, allowance, journal, paces)
+        endpoint, built, opening = await open_suite(stack, suite, environ, allowance, journal, paces, cache)
         workers = None if engine is None else engine(stack, suite, judges_of(built.values()))
-        session = Session(suite, endpoint, built, journal, progress, header, stack, opening, allowance, paces, workers)
+        session = Session(
+            suite, endpoint, built, journal, progress, header, stack, opening, allowance, paces, cache, workers
+        )
         if journal.kept and (remark := begun_elsewhere(suite, header, origin.commit)):
             session.notes.append(remark)
         outcome = await session.call(Plan(cases=suite.selected, epochs=suite.config.run.epochs))
@@ -132,7 +139,10 @@ async def _execute(
         if compare is not None and outcome.stopped is None:
             judged_by, session.ask_again = compare(run)
             run = await staged(run, judged_by, session, escalates=not suite.has_fixed_epochs)
-    run = replace(run, usage=session.usage(), metadata=_remarks(run.results, suite, session.notes, origin))
+    cache.close()
+    usage = session.usage()
+    notes = [*session.notes, *cache.troubles]
+    run = replace(run, usage=usage, metadata=_remarks(run.results, suite, notes, origin))
     return Execution(run=run, interrupted=session.interrupted, scorers=judges_of(built.values()), against=judged_by)
 
 
@@ -143,8 +153,12 @@ async def open_suite(
     allowance: Allowance,
     journal: Journal,
     paces: Paces,
+    cache: Cache | None = None,
 ) -> tuple[Endpoint, Mapping[str, Scorer], Opening]:
-    """The endpoint and every scorer, ready. Raises InputError for what only opening them can find."""
+    """The endpoint and every scorer, ready; what judges say is kept in the cache, if there is one.
+
+    Raises InputError for what only opening them can find.
+    """
     config = suite.config
     opening = Opening(
         base_dir=config.base_dir,
@@ -161,6 +175,7 @@ async def open_suite(
         ),
         charged=lambda opened: Charged(opened, allowance, journal),
         paces=paces,
+        remember=None if cache is None else lambda given, opened: cache.around(given, opened, suite.discreetly),
     )
     try:
         processes = await stack.enter_async_context(Processes(config.run.timeout_s))

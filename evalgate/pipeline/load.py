@@ -81,9 +81,13 @@ class Suite:
     def renderer(self) -> Renderer:
         return Renderer(self.evalset, self.config.endpoint.params)
 
+    def discreetly(self, value: Json) -> Json:
+        """A copy in which each secret of the configuration is its variable's name."""
+        return _without(value, self.secrets)
+
     def version(self) -> Version:
         """What is tested: the endpoint's identity and the prompts' templates."""
-        parts: dict[str, Json] = _without(self.config.endpoint.identity(self.config.base_dir), self.secrets)
+        parts: dict[str, Json] = self.discreetly(self.config.endpoint.identity(self.config.base_dir))
         if self.evalset.templates:
             parts["templates"] = [self.evalset.templates[key] for key in sorted(self.evalset.templates)]
         return Version.of(parts)

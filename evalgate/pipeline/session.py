@@ -13,6 +13,7 @@ from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.endpoints.masking import mask
 from evalgate.errors import InputError
 from evalgate.gate import Doubt, More
+from evalgate.pipeline.caching import Cache
 from evalgate.pipeline.journals import fresh_path
 from evalgate.pipeline.load import Suite
 from evalgate.pipeline.pacing import Paces
@@ -62,12 +63,14 @@ class Session:
         opening: Opening,
         allowance: Allowance,
         paces: Paces,
+        cache: Cache,
         workers: Workers | None = None,
     ) -> None:
         """workers: who makes the calls of plans; None: this process."""
         self._suite, self._endpoint, self._journal, self._progress = suite, endpoint, journal, progress
         self._header, self._stack, self._opening = header, stack, opening
         self._allowance, self._paces = allowance, paces
+        self._remembering = cache.around(suite.config.endpoint, endpoint, suite.discreetly)
         self._built, self._workers = built, workers
         self._began_at = time.monotonic()
         self.ask_again = AskAgain(settings=None, how="")
@@ -75,12 +78,16 @@ class Session:
         self.notes: list[str] = []
 
     async def call(self, plan: Plan) -> Outcome:
-        """The results of a plan at the endpoint under test."""
+        """The results of a plan at the endpoint under test, or what it answered to the same requests before.
+
+        Workers of an engine make every call.
+        """
         if self._workers is not None:
             return self._noted(await self._spread(plan, self._workers))
         outcome = await run_plan(
             plan,
-            endpoint=self._endpoint,
+            endpoint=self._remembering or self._endpoint,
+            recall=self._recall,
             render=self._suite.renderer(),
             scorers=self._scorers_of,
             limits=self._limits(),
@@ -103,6 +110,9 @@ class Session:
         )
         self._allowance.lower(used.requests - before)
         return outcome
+
+    def _recall(self, request: Request) -> Output | None:
+        return None if self._remembering is None else self._remembering.recall(request)
 
     async def more(self, run: Run, more: More) -> Run:
         cases = self._suite.by_id(more.case_ids)
@@ -170,7 +180,7 @@ class Session:
             return replace(request, case=case, messages=messages, params=params)
 
         with journal:
-            outcome = await run_plan(
+            outcome = await run_plan(  # without `recall`: fresh means asked now, by judges too
                 plan,
                 endpoint=endpoint,
                 render=rendered,

@@ -21,8 +21,6 @@ from evalgate.records import Case, CaseRef, Failed, Run, fingerprint
 
 if TYPE_CHECKING:
     from evalgate.pipeline.execute import Execution
-    from evalgate.runner.journal import Journal
-    from evalgate.runner.journal_lines import Header
     from evalgate.runner.progress import Progress
 
 
@@ -81,7 +79,8 @@ def run_shard(
     InputError before the first call, Interrupted after Ctrl-C, StoreError where journal or file cannot be written; the
     journal keeps what was called until the file is there and complete.
     """
-    from evalgate.pipeline.execute import preflight
+    from evalgate.pipeline.caching import cache_of
+    from evalgate.pipeline.execute import Origin, execute, preflight
     from evalgate.pipeline.journals import clear, open_journal
     from evalgate.runner.interrupts import ended_politely
     from evalgate.runner.progress import Silent
@@ -94,6 +93,8 @@ def run_shard(
     if lacking is not None:
         return ShardDone(part=part, suite=config.suite, run=None, file=None, why=lacking)
     now = now or datetime.now(UTC)
+    place = Place.of(config.base_dir, options.environ)
+    cache = cache_of(config, place, options.environ, is_fresh=options.fresh or not options.gated)
     # What a user's own code prints is talk: stdout is the report's.
     with contextlib.redirect_stdout(sys.stderr):
         preflight(suite, options.environ)
@@ -101,7 +102,20 @@ def run_shard(
         again = options.again("--shard", str(part), "--resume", header.run_id)
         with journal, ended_politely():
             try:
-                done = _call(suite, journal, header, options, progress or Silent(), now)
+                done = _finished(
+                    execute(
+                        suite,
+                        journal,
+                        header,
+                        origin=Origin(
+                            created=now, commit=place.commit, branch=place.branch, is_modified=place.is_modified
+                        ),
+                        environ=options.environ,
+                        progress=progress or Silent(),
+                        cache=cache,
+                        engine=engine_of(options),
+                    )
+                )
                 shard = _shard(part, whole.selected, done.scorers)
                 run_file.write(file, done.run, shard=shard)
             except KeyboardInterrupt:
@@ -111,23 +125,8 @@ def run_shard(
     return ShardDone(part=part, suite=config.suite, run=done.run, file=file, why=done.run.stopped)
 
 
-def _call(
-    suite: Suite, journal: Journal, header: Header, options: RunOptions, progress: Progress, now: datetime
-) -> Execution:
+def _finished(done: Execution) -> Execution:
     """The calls of a part. Raises KeyboardInterrupt where somebody has ended them."""
-    from evalgate.pipeline.execute import Origin, execute
-
-    place = Place.of(suite.config.base_dir, options.environ)
-    origin = Origin(created=now, commit=place.commit, branch=place.branch, is_modified=place.is_modified)
-    done = execute(
-        suite,
-        journal,
-        header,
-        origin=origin,
-        environ=options.environ,
-        progress=progress,
-        engine=engine_of(options),
-    )
     if done.interrupted:
         raise KeyboardInterrupt
     return done

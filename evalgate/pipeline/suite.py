@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from evalgate.config import Config
     from evalgate.gate.explain import Explanation
     from evalgate.history.store import History
+    from evalgate.pipeline.caching import Cache
     from evalgate.pipeline.execute import Engine
     from evalgate.pipeline.session import AskAgain
     from evalgate.pipeline.staged import Against
@@ -56,6 +57,8 @@ class RunOptions:
     """`ray`; None: this process makes the calls."""
     workers: int | None = None
     """How many of the engine's work at the same time; None: as many as it has processors."""
+    fresh: bool = False
+    """Makes every call anew, whatever was answered before."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
     def again(self, *more: str) -> str:
@@ -76,6 +79,8 @@ class RunOptions:
             words += ["--engine", self.engine]
         if self.workers is not None:
             words += ["--workers", str(self.workers)]
+        if self.fresh:
+            words.append("--fresh")
         return shlex.join([*words, *more])
 
     def decide_again(self, run_id: str, baseline: Sequence[str]) -> str:
@@ -116,6 +121,7 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     Raises InputError before the first call, Interrupted after Ctrl-C. A history or journal that cannot be used gives
     the verdict `error`; where that shows only when the run is to be written, the journal keeps the run.
     """
+    from evalgate.pipeline.caching import cache_of
     from evalgate.pipeline.execute import preflight
     from evalgate.runner.progress import Silent
 
@@ -129,6 +135,8 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
         return nothing_done(VerdictName.NOT_EVALUATED, lacking, rules, config.suite, now)
     place = Place.of(config.base_dir, options.environ)
     engine_of(options)
+    # A run that is only recorded is to say something new to a baseline: copies would not.
+    cache = cache_of(config, place, options.environ, is_fresh=options.fresh or not options.gated)
     # What a user's own code prints is talk: stdout is the report's.
     with contextlib.redirect_stdout(sys.stderr):
         built = preflight(suite, options.environ)
@@ -136,7 +144,9 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
             with open_history(store) as history:
                 history.check_writable()
                 _check_baseline(history, options.baseline)
-                task = _Task(suite=suite, rules=rules, history=history, place=place, options=options, now=now)
+                task = _Task(
+                    suite=suite, rules=rules, history=history, place=place, options=options, cache=cache, now=now
+                )
                 if options.selection.changed_only:
                     task = _only_changed(task, built)
                 done = _run_and_judge(task, progress or Silent()) if task.suite.selected else _nothing_changed(task)
@@ -173,6 +183,7 @@ class _Task:
     history: History
     place: Place
     options: RunOptions
+    cache: Cache
     now: datetime
     chosen: Against | None = None
     """What it is judged by, where that had to be known beforehand."""
@@ -289,6 +300,7 @@ def _run_from(journal: Journal, header: Header, task: _Task, progress: Progress,
         origin=Origin(created=task.now, commit=place.commit, branch=place.branch, is_modified=place.is_modified),
         environ=task.options.environ,
         progress=progress,
+        cache=task.cache,
         compare=task.compare if task.options.gated else None,
         engine=engine_of(task.options),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from evalgate.errors import CallError, CallFault, EvalgateError
 from evalgate.records import Case, Failed, Output, Request, Result, Score, Scored, Stage, weighted_mean
 from evalgate.runner.calls import Caller, GaveUp, Halted, NotBegun
+from evalgate.runner.judgement import judging
 from evalgate.runner.meter import Meter
 from evalgate.runner.ports import Endpoint, Scorer
 
@@ -37,9 +38,11 @@ class Evaluator:
         meter: Meter,
         rescue: Callable[[Result], object],
         in_vain: Callable[[int], object],
+        recall: Callable[[Request], Output | None] | None = None,
     ) -> None:
         """rescue: is given the answered but unjudged result of a case whose judging the end of the run cuts short.
-        in_vain: is told how many attempts a case has had that will have no result in this session."""
+        in_vain: is told how many attempts a case has had that will have no result in this session.
+        recall: the earlier answer to the same request, if there is one; None: nothing is reused, judgements neither."""
         self._endpoint = endpoint
         self._render = render
         self._scorers = scorers
@@ -47,6 +50,7 @@ class Evaluator:
         self._meter = meter
         self._rescue = rescue
         self._in_vain = in_vain
+        self._recall = recall
 
     async def evaluate(self, case: Case, epoch: int) -> Finished:
         """The result of asking and judging. Raises Halted if the run ends before it has one."""
@@ -56,6 +60,11 @@ class Evaluator:
             return Finished(
                 Failed(case_id=case.id, epoch=epoch, stage=Stage.RENDER, cause=_told(error), attempts=0),
             )
+
+        known = None if self._recall is None else self._recall(request)
+        if known is not None:  # no call: it waits for no one, and teaches nothing of the endpoint's pace
+            self._meter.saved()
+            return await self._finish(case, epoch, known, 0)
 
         made = 0
 
@@ -86,6 +95,9 @@ class Evaluator:
                 Failed(case_id=case.id, epoch=epoch, stage=Stage.ENDPOINT, cause=cause, attempts=end.attempts), fault
             )
         self._meter.answered(output)
+        return await self._finish(case, epoch, output, attempts)
+
+    async def _finish(self, case: Case, epoch: int, output: Output, attempts: int) -> Finished:
         try:
             return Finished(await self.judge(case, epoch, output, attempts))
         except (asyncio.CancelledError, Halted):
@@ -99,7 +111,7 @@ class Evaluator:
         cause = ""
         for scorer in self._scorers(case):
             try:
-                score = await self._ask(scorer, case, output)
+                score = await self._ask(scorer, case, epoch, output)
             except GaveUp as end:
                 prefix, cause = f"scorer {scorer.name}: ", _cause(end)
                 cause = prefix + cause.removeprefix(prefix)  # many a scorer names itself
@@ -121,13 +133,20 @@ class Evaluator:
             attempts=attempts,
         )
 
-    async def _ask(self, scorer: Scorer, case: Case, output: Output) -> Score:
+    async def _ask(self, scorer: Scorer, case: Case, epoch: int, output: Output) -> Score:
         """One scorer's judgement. Raises GaveUp for whatever else it gives, Halted where no call is left."""
+
+        async def ask() -> Score:
+            if self._recall is None:
+                return await scorer.score(case, output)
+            with judging(case.id, epoch):
+                return await scorer.score(case, output)
+
         try:
             if scorer.is_beside:
                 return await scorer.score(case, output)
             if scorer.is_async:
-                return await self._caller.judge(lambda: scorer.score(case, output))
+                return await self._caller.judge(ask)
             return scorer.score_now(case, output)
         except (GaveUp, Halted):
             raise

@@ -21,6 +21,7 @@ class Meter:
         """Attempts at the endpoint under test that are under way."""
         self._saved = 0
         self._answers = 0
+        self._judgements = 0
         self._tokens_in: int | None = 0
         self._tokens_out: int | None = 0
         self._cost_usd: float | None = 0.0
@@ -36,11 +37,15 @@ class Meter:
         """The last attempt was given up before it was made."""
         self.calls -= 1
 
+    def saved(self) -> None:
+        """No attempt was needed: the answer was known."""
+        self._saved += 1
+
     def answered(self, output: Output) -> None:
         """The last attempt gave this."""
         if output.cached:
             self.calls -= 1
-            self._saved += 1
+            self.saved()
             return
         self._answers += 1
         self._add(output)
@@ -49,6 +54,7 @@ class Meter:
         """An attempt at a judge's endpoint gave this; None: it failed."""
         self.judge_calls += 1
         if output is not None:
+            self._judgements += 1
             self._add(output)
 
     def in_vain(self, attempts: int) -> None:
@@ -64,7 +70,9 @@ class Meter:
     def count(self, result: Result) -> None:
         """A result of an earlier session of the same run."""
         self.calls += result.attempts
-        if result.output is not None:
+        if result.output is not None and result.output.cached and not result.attempts:
+            self.saved()
+        elif result.output is not None:
             self.answered(result.output)
 
     @property
@@ -84,7 +92,7 @@ class Meter:
 
     def usage(self, wall_s: float | None) -> Usage:
         """What the run used. Calls that were all in vain have a price that nobody knows: None, not 0."""
-        is_known = self._answers > 0 or self.requests == 0
+        is_known = self._answers + self._judgements > 0 or self.requests == 0
         return Usage(
             calls=self.requests,
             calls_saved=self._saved,

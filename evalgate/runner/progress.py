@@ -47,6 +47,7 @@ class _Counting:
         self._done = 0
         self._new = 0
         self._failed = 0
+        self._saved = 0
         self._cost_usd: float | None = 0.0
         self._retries: Counter[str] = Counter()
         self._began_at = 0.0
@@ -62,7 +63,9 @@ class _Counting:
         if isinstance(result, Failed):
             self._failed += 1
         output = result.output
-        if output is not None and not output.cached:
+        if output is not None and output.cached:
+            self._saved += 1
+        elif output is not None:
             cost = output.cost_usd
             self._cost_usd = None if self._cost_usd is None or cost is None else self._cost_usd + cost
 
@@ -74,13 +77,15 @@ class _Counting:
         return self._done / self._total if self._total else 1.0
 
     def _figures(self, now: float) -> str:
-        """`2 failed, 3 retries (rate limited), 45.2/s, $0.12, 11 s left`: what there is to say, most telling first."""
+        """`2 failed, 3 retries (rate limited), 40 from the cache, 45.2/s, $0.12, 11 s left`: the most telling first."""
         parts = []
         if self._failed:
             parts.append(f"{self._failed} failed")
         if self._retries:
             count = sum(self._retries.values())
             parts.append(f"{count} {'retry' if count == 1 else 'retries'} ({self._retries.most_common(1)[0][0]})")
+        if self._saved:
+            parts.append(f"{self._saved:,} from the cache")
         elapsed_s = now - self._began_at
         if self._new and elapsed_s > 0:
             rate = self._new / elapsed_s

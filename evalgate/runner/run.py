@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from evalgate.errors import HOPELESS, CallFault
-from evalgate.records import Case, Failed, Request, Result, Scored, Stage, Usage
+from evalgate.records import Case, Failed, Output, Request, Result, Scored, Stage, Usage
 from evalgate.runner.calls import Caller, Halted
 from evalgate.runner.collected import Collected
 from evalgate.runner.crew import Crew
@@ -60,6 +60,7 @@ async def run(
     limits: Limits,
     journal: Journal,
     progress: Progress,
+    recall: Callable[[Request], Output | None] | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     rng: random.Random | None = None,
@@ -69,6 +70,8 @@ async def run(
     Results that the journal holds already are taken from it: scored ones by the same scorers as they are, answered
     ones are judged again (their call is paid for), failed calls are made again. Each new result is in the journal
     before the next call of its worker begins. The journal stays open: close it, or remove it once the run is stored.
+
+    recall: the earlier answer to the same request, or None where there is none; absent: nothing is reused.
 
     Raises StoreError when the journal cannot be written; in-flight calls are cancelled, what was written is kept.
     """
@@ -90,6 +93,7 @@ async def run(
         meter=session.meter,
         rescue=journal.write,
         in_vain=journal.write_in_vain,
+        recall=recall,
     )
     return await session.run(caller, evaluator, scorers)
 
@@ -238,6 +242,8 @@ class _Session:
     def _watch_endpoint(self, finished: Finished) -> None:
         """Ends a run whose endpoint is not there, rather than retrying for hours."""
         result = finished.result
+        if result.output is not None and result.output.cached:
+            return  # it says nothing of the endpoint today
         if result.output is not None:
             self.was_answered = True
             self.failures = 0

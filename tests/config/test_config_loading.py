@@ -24,7 +24,7 @@ def test_absent_sections_take_their_defaults(folder: Path) -> None:
     found = config(_write(folder, SMALL))
 
     assert found.run == RunSettings(
-        concurrency=64, epochs=1, timeout_s=60, deadline_s=1800, max_retries=5, budget_usd=None, cache=True
+        concurrency=64, epochs=1, timeout_s=60, deadline_s=1800, max_retries=5, budget_usd=None, cache=None
     )
     assert (found.suite, found.evalsets, found.endpoint) == ("s", ("a.yaml",), Code(callable="m:f"))
     assert (found.judge, found.comment_outputs, found.history_outputs, found.gate) == (None, False, "hashes", {})

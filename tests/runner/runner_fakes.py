@@ -144,6 +144,7 @@ async def go(
     time: FakeTime | LoopTime | None = None,
     render: Callable[[Case, int], Request] = render,
     rng: random.Random | None = None,
+    recall: Callable[[Request], Output | None] | None = None,
     **limits: Any,
 ) -> Outcome:
     """A run of this many cases with small fakes; further keywords are `Limits`. Retries hardly wait."""
@@ -160,5 +161,6 @@ async def go(
         journal=journal or Journal.null(),
         progress=progress or Watcher(),
         rng=rng,
+        recall=recall,
         **clocks,  # type: ignore[arg-type]
     )
