@@ -271,11 +271,11 @@ def _lives(victim: Victim, found: Found, moment_s: float | None, number: int) ->
 
 
 def _check_end(victim: Victim, found: Found, code: int, err: str, number: int) -> None:
-    """A process that is asked to end says how to go on, unless it has not begun, or was done."""
+    """A process that is asked to end says so, and how to go on once it has begun."""
     found.ends[signal.Signals(-code).name if code < 0 else f"exit {code}"] += 1
-    if number == signal.SIGKILL or code in (0, 1, -number):
+    if number == signal.SIGKILL or code in (0, 1) or (number == signal.SIGTERM and code == -number):
         return
-    if code != 130 or ("--resume" not in err and any(victim.journals.glob("*.jsonl"))):
+    if code != 130 or "interrupted" not in err or "Traceback" in err:
         found.faults.append(f"{victim.folder.name}: exit {code} after a signal: {err[-500:]}")
 
 

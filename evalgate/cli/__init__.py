@@ -19,6 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def call(arguments: Sequence[str]) -> int:
     """The exit code of a command line. Errors are one message on stderr; only our own faults have a traceback."""
-    from evalgate.cli.program import run
+    try:
+        from evalgate.cli.program import run
 
-    return run(arguments)
+        return run(arguments)
+    except KeyboardInterrupt:  # while it is still being loaded
+        sys.stderr.write("evalgate: interrupted\n")
+        return 130

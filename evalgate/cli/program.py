@@ -16,6 +16,8 @@ from evalgate.cli.commands import COMMANDS, register
 from evalgate.cli.options import NEWEST
 from evalgate.errors import EvalgateError, InputError
 
+INTERRUPTED = 130
+
 
 def program(only: str | None = None) -> typer.Typer:
     """Every command, or only one of them."""
@@ -53,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output went away; there is nobody left to tell.
         sys.stderr.close()
@@ -62,6 +64,8 @@ def run(arguments: Sequence[str]) -> int:
         traceback.print_exc()
         _say("This is a fault of evalgate itself, not of your set-up.")
         return 70
+    if result == INTERRUPTED:  # typer makes this of a KeyboardInterrupt in a command, and says nothing
+        _say("interrupted")
     return result if isinstance(result, int) else 0
 
 

@@ -62,8 +62,7 @@ def open_journal(
     if resume is None:
         return Journal.create(folder / f"{header.run_id}.jsonl", header), header
     found = _meant(folder, header, resume)
-    journal, _ = Journal.resume(found.path, header)
-    return journal, found.header
+    return Journal.resume(found.path, header), found.header
 
 
 def _meant(folder: Path, now: Header, resume: str) -> Unfinished:

@@ -21,7 +21,7 @@ from evalgate.records import EvalSet, Output, Result
 from evalgate.runner.allowance import Allowance
 from evalgate.runner.journal import Journal
 from evalgate.runner.run import run as run_plan
-from evalgate.runner.spread import Batch, Ended, InVain, Judged, Made, Retried, Told, Workers
+from evalgate.runner.spread import Answered, Batch, Ended, InVain, Judged, Made, Retried, Told, Workers
 
 if TYPE_CHECKING:
     from evalgate.pipeline.execute import Engine
@@ -125,6 +125,9 @@ class _Telling(Journal):
 
     def write(self, result: Result, *, is_rejudged: bool = False) -> None:
         self._tell(Made(result=result, is_rejudged=is_rejudged))
+
+    def write_unjudged(self, result: Result) -> None:
+        self._tell(Answered(result=result))
 
     def write_in_vain(self, attempts: int) -> None:
         if attempts:

@@ -216,7 +216,7 @@ class Session:
     def _resume_fresh(self, path: Path) -> Journal | None:
         """An interrupted confirmation's journal; None where it ended in its first line, before any call."""
         try:
-            return Journal.resume(path, self._header, used=self._journal.used)[0]
+            return Journal.resume(path, self._header, used=self._journal.used)
         except InputError:
             path.unlink()
             return None

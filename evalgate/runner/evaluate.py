@@ -23,6 +23,8 @@ class Finished:
     result: Result
     fault: CallFault | None = None
     """Why the endpoint did not answer; None where it did, or was not asked."""
+    is_rescued: bool = False
+    """Whether its answer has been given to `rescue` already."""
 
 
 class Evaluator:
@@ -40,7 +42,8 @@ class Evaluator:
         in_vain: Callable[[int], object],
         recall: Callable[[Request], Output | None] | None = None,
     ) -> None:
-        """rescue: is given the answered but unjudged result of a case whose judging the end of the run cuts short.
+        """rescue: is given the answered but unjudged result of a case whose judging takes time, or is cut short by the
+        end of the run.
         in_vain: is told how many attempts a case has had that will have no result in this session.
         recall: the earlier answer to the same request, if there is one; None: nothing is reused, judgements neither."""
         self._endpoint = endpoint
@@ -98,10 +101,16 @@ class Evaluator:
         return await self._finish(case, epoch, output, attempts)
 
     async def _finish(self, case: Case, epoch: int, output: Output, attempts: int) -> Finished:
+        unjudged = _unjudged(case, epoch, output, attempts, "the run ended before it was judged")
+        is_rescued = attempts > 0 and any(scorer.is_async or scorer.is_beside for scorer in self._scorers(case))
+        if is_rescued:
+            # Whatever ends the process meanwhile: the answer is paid for.
+            self._rescue(unjudged)
         try:
-            return Finished(await self.judge(case, epoch, output, attempts))
+            return Finished(await self.judge(case, epoch, output, attempts), is_rescued=is_rescued)
         except (asyncio.CancelledError, Halted):
-            self._rescue(_unjudged(case, epoch, output, attempts, "the run ended before it was judged"))
+            if not is_rescued:
+                self._rescue(unjudged)
             raise
 
     async def judge(self, case: Case, epoch: int, output: Output, attempts: int) -> Result:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -66,6 +67,41 @@ class Found:
     unreadable: tuple[Unreadable, ...]
 
 
+class Kept(Mapping[tuple[str, int], Result]):
+    """The newest result of each case and epoch that a journal holds; read from it when somebody asks."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+        self._starts: dict[tuple[str, int], int] = {}
+        """Where the line of each begins."""
+
+    def __getitem__(self, key: tuple[str, int]) -> Result:
+        start = self._starts[key]
+        if self._file is None:
+            assert self._path is not None
+            self._file = self._path.open("rb")  # of its own: the writer stands at the end of his
+        self._file.seek(start)
+        return result_from_json(from_line(self._file.readline()))
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self._starts)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def stands_at(self, result: Result, start: int) -> None:
+        self._starts[(result.case_id, result.epoch)] = start
+
+    def clear(self) -> None:
+        self._starts.clear()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
 class Journal:
     """An open journal; use it as a context manager, or close it.
 
@@ -77,7 +113,8 @@ class Journal:
     def __init__(self, path: Path | None, file: IO[bytes] | None, end: int = 0) -> None:
         """Not for callers: `create`, `resume` or `null` make one."""
         self.path = path
-        self.kept: dict[tuple[str, int], Result] = {}
+        self._kept = Kept(path)
+        self.kept: Mapping[tuple[str, int], Result] = self._kept
         self.used = Meter()
         self._file = file
         self._end = end
@@ -108,8 +145,8 @@ class Journal:
         return journal
 
     @staticmethod
-    def resume(path: Path, expected: Header, *, used: Meter | None = None) -> tuple[Journal, tuple[Result, ...]]:
-        """An interrupted run's journal, to be continued, and its results so far, sorted.
+    def resume(path: Path, expected: Header, *, used: Meter | None = None) -> Journal:
+        """An interrupted run's journal, to be continued; `kept` has its results so far.
 
         A last line that was torn by a crash is cut off; its result counts as never made. `expected` says what is run
         now: suite, version and eval set have to be those of the journal. `used`: what goes on counting; None: a meter
@@ -134,7 +171,7 @@ class Journal:
         except BaseException:
             file.close()
             raise
-        return journal, tuple(journal.kept[key] for key in sorted(journal.kept))
+        return journal
 
     @staticmethod
     def find(folder: Path) -> Found:
@@ -168,12 +205,16 @@ class Journal:
                 row["rejudged"] = True
             self._append(row)
 
+    def write_unjudged(self, result: Result) -> None:
+        """Keeps an answer that nobody has judged yet; its judged result is written with `is_rejudged`."""
+        self.write(result)
+
     def keep_under(self, mark: str) -> None:
         """What was kept under another mark is forgotten; what it has used still counts. Raises StoreError."""
         if self._file is not None and mark != self._mark:
             self._append({"mark": mark})
             self._mark = mark
-            self.kept.clear()
+            self._kept.clear()
 
     def write_in_vain(self, attempts: int) -> None:
         """Keeps that attempts were made which have led to no result: they count all the same. Raises StoreError."""
@@ -216,6 +257,7 @@ class Journal:
     def _let_go(self) -> IO[bytes]:
         assert self._file is not None and self._settling is not None
         self._settling.stop()
+        self._kept.close()
         file, self._file = self._file, None
         return file
 
@@ -253,28 +295,25 @@ class Journal:
         """Reads every result, cuts off a torn last line, and stands at the end."""
         assert self._file is not None
         for number, (line, end) in enumerate(rows_of(self._file)):
-            self._end = end
-            if number == 0:
-                continue
-            row = from_line(line)
+            start, self._end = self._end, end
             # A damaged line is a result that was never made: it is run again, which is safe, only dearer.
-            if row is not None:
-                self._take(row)
+            if number > 0 and (row := from_line(line)) is not None:
+                self._take(row, start)
         self._file.truncate(self._end)
         self._file.seek(self._end)
 
-    def _take(self, row: Json) -> None:
-        """Does once more what a line tells of."""
+    def _take(self, row: Json, start: int) -> None:
+        """Does once more what the line that begins here tells of."""
         if "mark" in row:
             self._mark = row["mark"]
-            self.kept.clear()
+            self._kept.clear()
         elif "in_vain" in row:
             self.used.in_vain(row["in_vain"])
         elif "judged" in row:
             self.used.judged(None if row["judged"] is None else Output(**row["judged"]))
         else:
             result = result_from_json(row)
-            self.kept[(result.case_id, result.epoch)] = result
+            self._kept.stands_at(result, start)
             if not row.get("rejudged"):
                 self.used.count(result)
 

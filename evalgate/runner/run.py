@@ -91,7 +91,7 @@ async def run(
         scorers=scorers,
         caller=caller,
         meter=session.meter,
-        rescue=journal.write,
+        rescue=journal.write_unjudged,
         in_vain=journal.write_in_vain,
         recall=recall,
     )
@@ -175,7 +175,7 @@ class _Session:
                 if reason := str(end):
                     self._halt(reason)
                 return
-            self._record(finished.result)
+            self._record(finished.result, is_rejudged=finished.is_rescued)
             self._watch_endpoint(finished)
             self._watch_budget()
             if self.crew.lets_go():

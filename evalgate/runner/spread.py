@@ -66,6 +66,13 @@ class Made:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """An answer that is not judged yet: whatever becomes of its worker, nobody has to ask again."""
+
+    result: Result
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Retried:
     """A call failed and is made again."""
 
@@ -95,7 +102,7 @@ class Ended:
     """Why it ended before its last case, without how far it came; None: it did not."""
 
 
-Told: TypeAlias = Made | Retried | InVain | Judged | Ended
+Told: TypeAlias = Made | Answered | Retried | InVain | Judged | Ended
 
 
 class Died(Exception):
@@ -158,6 +165,8 @@ class _Spread:
     is_interrupted: bool = False
     was_answered: bool = False
     notes: list[str] = field(default_factory=list)
+    answered: dict[Key, Result] = field(default_factory=dict)
+    """Told in this session, and not judged yet."""
 
     async def run(self, scorers: Callable[[Case], Sequence[Scorer]]) -> Outcome:
         self.began_at = self.clock()
@@ -245,10 +254,11 @@ class _Spread:
         items = again.items if again is not None else tuple(islice(self.todo, self.size))
         if not items:
             return None
-        kept = ((case.id, epoch) for case, epoch in items)
+        keys = [(case.id, epoch) for case, epoch in items]
+        kept = {key: self.journal.kept[key] for key in keys if key in self.journal.kept}
         return Batch(
             items=items,
-            kept={key: self.journal.kept[key] for key in kept if key in self.journal.kept},
+            kept=kept | {key: self.answered[key] for key in keys if key in self.answered},
             limits=replace(
                 self.limits,
                 concurrency=max(1, self.limits.concurrency // self.workers.count),
@@ -291,6 +301,8 @@ class _Spread:
         usd, calls = used.known_usd, used.requests
         if isinstance(told, Made):
             self._take_result(told, running)
+        elif isinstance(told, Answered):
+            self._take_answer(told.result, running)
         elif isinstance(told, Retried):
             self.progress.retry(told.fault, told.wait_s)
         elif isinstance(told, InVain):
@@ -305,11 +317,20 @@ class _Spread:
         running.used_calls += used.requests - calls
         self.used_calls += used.requests - calls
 
+    def _take_answer(self, result: Result, running: _Running) -> None:
+        key = (result.case_id, result.epoch)
+        if key in running.left and key not in self.answered:
+            self.was_answered = True
+            self.answered[key] = result
+            self.journal.write_unjudged(result)
+            self.journal.used.count(result)
+
     def _take_result(self, told: Made, running: _Running) -> None:
         result = told.result
         key = (result.case_id, result.epoch)
         if running.left.pop(key, None) is None:
             return  # told twice
+        self.answered.pop(key, None)
         running.made += 1
         self.was_answered = self.was_answered or result.output is not None
         self.journal.write(result, is_rejudged=told.is_rejudged)

@@ -78,7 +78,7 @@ def test_a_second_process_that_resumes_a_run_is_told(project: Project) -> None:
     build(project, categories=GOOD)
     stop(project)
     (path,) = journals(project)
-    journal, _ = Journal.resume(path, Journal.find(path.parent).unfinished[0].header)
+    journal = Journal.resume(path, Journal.find(path.parent).unfinished[0].header)
     before = path.read_bytes()
     with journal:
         said = project.evalgate("run", "--resume")
@@ -159,6 +159,15 @@ def test_a_clock_that_was_set_back_hides_no_run(project: Project) -> None:
     said = project.evalgate("run", "--resume", run_id, "--format", "json")
     assert told(said) == (0, "no_baseline")
     assert (journals(project), len(kept(project))) == ([], 2)
+
+
+def test_ctrl_c_before_anything_has_begun_says_that_it_was_heard(project: Project) -> None:
+    """Exit 130 with one line: nothing is there to go on with."""
+    build(project, categories=GOOD)
+    project.write("app.py", "raise KeyboardInterrupt\n")
+    said = project.evalgate("run")
+    assert (said.code, said.out, said.err) == (130, "", "evalgate: interrupted\n")
+    assert journals(project) == []
 
 
 def test_without_an_unfinished_run_the_way_to_a_finished_one_is_told(project: Project) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from builders import make_case
@@ -22,6 +23,12 @@ from evalgate.runner.settings import Limits
 HEADER = Header(
     run_id="run-1", suite="bot", version="v1", evalset="e1", epochs=1, created=datetime(2026, 11, 1, tzinfo=UTC)
 )
+
+
+def resumed(path: Path) -> tuple[Journal, tuple[Result, ...]]:
+    """The reopened journal of an earlier session, and its results, sorted."""
+    journal = Journal.resume(path, HEADER)
+    return journal, tuple(journal.kept[key] for key in sorted(journal.kept))
 
 
 def make_cases(count: int) -> tuple[Case, ...]:

@@ -15,7 +15,7 @@ import pytest
 from builders import NOON, make_failed, make_output, make_scored
 from hypothesis import given
 from hypothesis import strategies as st
-from runner_fakes import HEADER
+from runner_fakes import HEADER, resumed
 
 from evalgate.errors import InputError, StoreError
 from evalgate.runner.journal import Found, Journal
@@ -33,11 +33,11 @@ def test_what_was_written_is_there_when_the_run_is_resumed(path: Path) -> None:
         journal.write(make_scored("b"))
         journal.write(make_failed("a"))
         journal.write(make_scored("a", 0.5))
-    journal, results = Journal.resume(path, HEADER)
+    journal, results = resumed(path)
     with journal:
         assert (make_scored("a", 0.5), make_scored("b")) == results
         journal.write(make_scored("c"))
-    journal, results = Journal.resume(path, HEADER)
+    journal, results = resumed(path)
     journal.close()
     assert [result.case_id for result in results] == ["a", "b", "c"]
 
@@ -50,7 +50,7 @@ def test_a_torn_last_line_costs_only_its_own_result(path: Path, cut: int) -> Non
         journal.write(make_scored("b"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
-    journal, results = Journal.resume(path, HEADER)
+    journal, results = resumed(path)
     with journal:
         assert [result.case_id for result in results] == ["a"]
         journal.write(make_scored("b"))
@@ -74,7 +74,7 @@ def test_a_damaged_line_in_the_middle_is_a_result_never_made(path: Path, at: int
     whole = path.read_bytes()
     spoil(path, line=2, at=at, byte=byte)
     assert whole != path.read_bytes()
-    journal, results = Journal.resume(path, HEADER)
+    journal, results = resumed(path)
     journal.close()
     assert results == (make_scored("a"), make_scored("c"))
 
@@ -87,10 +87,10 @@ def test_what_a_power_failure_leaves_costs_only_what_it_hit(path: Path) -> None:
     whole = bytearray(path.read_bytes())
     whole[4096:8192] = bytes(4096)
     path.write_bytes(whole + bytes(5000))
-    journal, before = Journal.resume(path, HEADER)
+    journal, before = resumed(path)
     with journal:
         journal.write(make_scored("new"))
-    journal, after = Journal.resume(path, HEADER)
+    journal, after = resumed(path)
     journal.close()
     assert 70 < len(before) < 90
     assert after == (*before, make_scored("new"))
@@ -111,7 +111,7 @@ def test_whatever_is_cut_or_overwritten_no_result_changes(data: st.DataObject) -
         what = data.draw(st.binary(max_size=300))
         content[at : at + len(what)] = what
         path.write_bytes(content[: data.draw(st.integers(header, len(content)))])
-        journal, results = Journal.resume(path, HEADER)
+        journal, results = resumed(path)
         journal.close()
         assert set(results) <= set(written)
 
@@ -164,7 +164,7 @@ def test_two_at_once_are_refused(path: Path) -> None:
     with pytest.raises(InputError, match="another process"):
         Journal.resume(path, HEADER)
     journal.close()
-    Journal.resume(path, HEADER)[0].close()
+    Journal.resume(path, HEADER).close()
 
 
 def test_a_journal_never_overwrites_another(path: Path) -> None:
@@ -215,7 +215,7 @@ def test_the_earlier_sessions_usage_is_known(path: Path) -> None:
         rejudged = make_scored("a", 0.0, attempts=2, output=make_output(cost_usd=0.5, tokens_in=10, tokens_out=1))
         journal.write(rejudged, is_rejudged=True)
         journal.write(make_scored("b", output=make_output(cost_usd=0.5, cached=True)))
-    journal, results = Journal.resume(path, HEADER)
+    journal, results = resumed(path)
     journal.close()
     usage = journal.used.usage(None)
     assert (usage.calls, usage.calls_saved, usage.cost_usd, usage.tokens_in, usage.tokens_out) == (8, 1, 0.5, 10, 1)
@@ -232,7 +232,7 @@ def test_what_is_no_json_does_not_end_the_run(path: Path) -> None:
     """A callable's answer with a date in it is kept as text."""
     with Journal.create(path, HEADER) as journal:
         journal.write(make_scored("a", output=make_output(data={"at": NOON})))
-    journal, (result,) = Journal.resume(path, HEADER)
+    journal, (result,) = resumed(path)
     journal.close()
     assert {"at": str(NOON)} == result.output.data  # type: ignore[union-attr]
 
@@ -260,7 +260,7 @@ except StoreError as error:
     written, message = done.stdout.split(" ", 1)
     assert "run-1.jsonl" in message and "--resume" in message
     assert path.read_bytes().endswith(b"\n")
-    journal, results = Journal.resume(path, HEADER)
+    journal, results = resumed(path)
     with journal:
         assert int(written) == len(results) > 0
 
@@ -270,4 +270,4 @@ def test_no_journal_remembers_nothing() -> None:
     with Journal.null() as journal:
         journal.write(make_scored("a"))
     journal.remove()
-    assert journal.kept == {}
+    assert not journal.kept

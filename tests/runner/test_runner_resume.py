@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 from builders import make_failed, make_output, make_scored
-from runner_fakes import HEADER, FakeEndpoint, FakeScorer, Watcher, go
+from runner_fakes import HEADER, FakeEndpoint, FakeScorer, Watcher, go, resumed
 
 from evalgate.errors import CallError, CallFault, StoreError
-from evalgate.records import Failed, Output, Request, Result, Scored, Stage
+from evalgate.records import Case, Failed, Output, Request, Result, Scored, Stage
 from evalgate.runner.interrupts import ended_politely
 from evalgate.runner.journal import Journal
 
@@ -26,7 +26,7 @@ def journal_with(path: Path, *results: Result) -> Journal:
     with Journal.create(path, HEADER) as journal:
         for result in results:
             journal.write(result)
-    return Journal.resume(path, HEADER)[0]
+    return Journal.resume(path, HEADER)
 
 
 def test_what_is_scored_is_not_asked_again(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_failed_call_deserves_another_try(tmp_path: Path) -> None:
         outcome = asyncio.run(go(1, journal=journal))
     assert isinstance(outcome.results[0], Scored)
     assert outcome.usage.calls == 7
-    journal, (result,) = Journal.resume(path, HEADER)
+    journal, (result,) = resumed(path)
     journal.close()
     assert isinstance(result, Scored)
 
@@ -63,7 +63,7 @@ def test_an_answer_that_could_not_be_judged_is_judged_again_without_a_call(tmp_p
     (result,) = outcome.results
     assert isinstance(result, Scored)
     assert (endpoint.asked, result.attempts, outcome.usage.cost_usd) == ([], 2, 0.5)
-    journal, _ = Journal.resume(path, HEADER)
+    journal, _ = resumed(path)
     journal.close()
     assert journal.used.usage(None).cost_usd == 0.5
 
@@ -116,11 +116,35 @@ def test_an_answer_whose_judging_was_cut_short_is_kept_for_the_next_session(tmp_
         outcome = asyncio.run(go(1, journal=journal, scorers=[slow], deadline_s=0.1))
     assert outcome.results == ()
     endpoint = FakeEndpoint()
-    journal, (kept,) = Journal.resume(path, HEADER)
+    journal, (kept,) = resumed(path)
     assert isinstance(kept, Failed)
     with journal:
         outcome = asyncio.run(go(1, endpoint=endpoint, journal=journal))
     assert (endpoint.asked, outcome.stopped, outcome.usage.calls) == ([], None, 1)
+
+
+def test_an_answer_is_kept_before_a_judge_is_asked_about_it(tmp_path: Path) -> None:
+    """A kill while the judge thinks costs the judge's call, not the one that is paid for; and it counts once."""
+    path = tmp_path / "j.jsonl"
+    seen: list[bytes] = []
+
+    def judge(case: Case, output: Output) -> float:
+        seen.append(path.read_bytes())
+        return 1.0
+
+    with Journal.create(path, HEADER) as journal:
+        asyncio.run(go(1, journal=journal, scorers=[FakeScorer(judge, is_async=True)]))
+    left = tmp_path / "left.jsonl"
+    left.write_bytes(seen[0])
+    endpoint = FakeEndpoint()
+    journal, _ = resumed(left)
+    with journal:
+        outcome = asyncio.run(go(1, endpoint=endpoint, journal=journal))
+    assert (endpoint.asked, outcome.stopped, outcome.usage.calls) == ([], None, 1)
+    journal, (result,) = resumed(path)
+    journal.close()
+    assert isinstance(result, Scored)
+    assert (journal.used.calls, journal.used.usage(None).cost_usd) == (1, 0.01)
 
 
 def test_a_journal_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
@@ -166,7 +190,7 @@ class Told(FakeEndpoint):
             raise
 
 path = folder / "run-1.jsonl"
-journal, _ = Journal.resume(path, HEADER) if path.exists() else (Journal.create(path, HEADER), ())
+journal = Journal.resume(path, HEADER) if path.exists() else Journal.create(path, HEADER)
 with journal:
     outcome = asyncio.run(go(200, endpoint=Told(takes_s=takes_s), journal=journal, concurrency=8))
 print(len(outcome.results), outcome.interrupted, outcome.stopped)
@@ -197,7 +221,7 @@ def test_kill_minus_nine_loses_nothing_and_doubles_nothing(tmp_path: Path) -> No
     process = start(tmp_path, 0.01)
     process.kill()
     process.communicate()
-    journal, kept = Journal.resume(tmp_path / "run-1.jsonl", HEADER)
+    journal, kept = resumed(tmp_path / "run-1.jsonl")
     journal.close()
     assert 29 <= len(kept) < 200
     assert finish(tmp_path) == "200 False None"
@@ -218,7 +242,7 @@ def test_an_interrupt_leaves_a_run_that_can_be_resumed(tmp_path: Path, number: s
     assert process.returncode == 0
     assert interrupted == "True"
     assert reason == f"interrupted by {number.name}, after {count} of 200 results"
-    journal, kept = Journal.resume(tmp_path / "run-1.jsonl", HEADER)
+    journal, kept = resumed(tmp_path / "run-1.jsonl")
     journal.close()
     assert len(kept) == int(count)
     assert finish(tmp_path) == "200 False None"

@@ -423,7 +423,7 @@ def test_retries_count_against_the_limit_of_calls(tmp_path: Path) -> None:
         outcome = asyncio.run(go(100, endpoint=endpoint, journal=journal, concurrency=8))
     assert len(endpoint.asked) == outcome.usage.calls == 25
     assert outcome.stopped == f"call limit of 25 reached, after {len(outcome.results)} of 100 results"
-    with Journal.resume(tmp_path / "j.jsonl", HEADER)[0] as again:
+    with Journal.resume(tmp_path / "j.jsonl", HEADER) as again:
         assert again.used.requests == 25
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from builders import make_failed, make_output
-from runner_fakes import HEADER, FakeEndpoint, FakeScorer, make_cases, render
+from runner_fakes import HEADER, FakeEndpoint, FakeScorer, make_cases, render, resumed
 
 from evalgate.errors import CallError, CallFault, InputError
-from evalgate.records import Case, Failed, Output, Request, Result, Stage
+from evalgate.records import Case, Failed, Output, Request, Result, Scored, Stage
 from evalgate.runner.allowance import Allowance
 from evalgate.runner.journal import Journal
 from evalgate.runner.plan import Plan
@@ -21,7 +21,7 @@ from evalgate.runner.progress import Silent
 from evalgate.runner.run import Outcome
 from evalgate.runner.run import run as run_plan
 from evalgate.runner.settings import Limits
-from evalgate.runner.spread import MOST_DEATHS, Batch, Died, Ended, InVain, Made, Told, spread
+from evalgate.runner.spread import MOST_DEATHS, Answered, Batch, Died, Ended, InVain, Made, Told, spread
 
 
 class Telling(Journal):
@@ -31,6 +31,9 @@ class Telling(Journal):
 
     def write(self, result: Result, *, is_rejudged: bool = False) -> None:
         self.told.put_nowait(Made(result=result, is_rejudged=is_rejudged))
+
+    def write_unjudged(self, result: Result) -> None:
+        self.told.put_nowait(Answered(result=result))
 
     def write_in_vain(self, attempts: int) -> None:
         self.told.put_nowait(InVain(attempts=attempts))
@@ -55,8 +58,10 @@ class FakeWorkers:
         count: int = 2,
         dies: Callable[[Batch, int], bool] = lambda batch, told: False,
         tells_twice: bool = False,
+        scorer: FakeScorer | None = None,
     ) -> None:
         self.endpoint, self.count, self._dies, self._twice = endpoint, count, dies, tells_twice
+        self.scorer = scorer or FakeScorer()
         self.batches: list[Batch] = []
 
     async def run(self, batch: Batch) -> AsyncGenerator[Sequence[Told]]:
@@ -82,7 +87,7 @@ class FakeWorkers:
             batch,
             endpoint=Rationed(self.endpoint, Allowance(batch.max_calls)),
             render=render,
-            scorers=lambda case: [FakeScorer()],
+            scorers=lambda case: [self.scorer],
             limits=batch.limits,
             journal=Telling(told, batch),
             progress=Silent(),
@@ -188,12 +193,27 @@ def test_what_a_journal_holds_is_not_called_again(tmp_path: Path) -> None:
         spread_out(FakeWorkers(FakeEndpoint()), make_cases(3), journal=journal)
         journal.write(answered)
     endpoint = FakeEndpoint()
-    journal, kept = Journal.resume(tmp_path / "j.jsonl", HEADER)
+    journal, kept = resumed(tmp_path / "j.jsonl")
     with journal:
         outcome = spread_out(FakeWorkers(endpoint), make_cases(5), journal=journal)
     assert (len(kept), len(outcome.results), outcome.usage.calls) == (4, 5, 5)
     assert endpoint.asked == [("case-0004", 1)]
     assert not any(isinstance(result, Failed) for result in outcome.results)
+
+
+def test_an_answer_outlives_the_worker_that_was_having_it_judged(tmp_path: Path) -> None:
+    """Another worker has it judged; nobody asks for it again, and it counts once, in the journal too."""
+    endpoint = FakeEndpoint()
+    judge = FakeScorer(is_async=True, takes_s=0.01)
+    workers = FakeWorkers(endpoint, count=1, scorer=judge, dies=lambda batch, told: batch.deaths == 0 and told == 1)
+    with Journal.create(tmp_path / "j.jsonl", HEADER) as journal:
+        outcome = spread_out(workers, make_cases(1), journal=journal)
+    assert (len(workers.batches), endpoint.asked) == (2, [("case-0000", 1)])
+    assert isinstance(outcome.results[0], Scored)
+    assert (outcome.usage.calls, outcome.usage.cost_usd) == (1, 0.01)
+    journal, (result,) = resumed(tmp_path / "j.jsonl")
+    journal.close()
+    assert (journal.used.calls, isinstance(result, Scored)) == (1, True)
 
 
 def test_an_endpoint_that_is_not_there_ends_the_run() -> None:
