@@ -187,10 +187,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._answer is None:
             return
         how_far = f"after {self._so_far()}" if self._heard else "not a byte came"
-        waited_s = time.perf_counter() - self._began_at
+        waited_s = round(time.perf_counter() - self._began_at, 1)  # equal causes are counted together
         self._fail(
             CallFault.TIMEOUT,
-            f"no answer of {self._place} within {waited_s:.3g} s ({how_far})",
+            f"no answer of {self._place} within {waited_s:g} s ({how_far})",
             "Is it overloaded, or is run.timeout_s too short?",
         )
 
