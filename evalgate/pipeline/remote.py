@@ -20,6 +20,7 @@ from evalgate.pipeline.pacing import Paces, share_of
 from evalgate.records import EvalSet, Output, Result
 from evalgate.runner.allowance import Allowance
 from evalgate.runner.journal import Journal
+from evalgate.runner.meter import Meter
 from evalgate.runner.run import run as run_plan
 from evalgate.runner.spread import Answered, Batch, Ended, InVain, Judged, Made, Retried, Told, Workers
 
@@ -143,7 +144,9 @@ class _Retries:
     def __init__(self, tell: Callable[[Told], object]) -> None:
         self._tell = tell
 
-    def start(self, total: int, done: int = 0) -> None: ...
+    def start(
+        self, total: int, done: int = 0, *, used: Meter | None = None, budget_usd: float | None = None
+    ) -> None: ...
     def advance(self, result: Result) -> None: ...
     def stop(self) -> None: ...
 

@@ -19,7 +19,8 @@ class Meter:
         """Attempts at judges' endpoints."""
         self.in_flight = 0
         """Attempts at the endpoint under test that are under way."""
-        self._saved = 0
+        self.calls_saved = 0
+        """Answers of earlier runs that made a call needless."""
         self._answers = 0
         self._judgements = 0
         self._tokens_in: int | None = 0
@@ -39,7 +40,7 @@ class Meter:
 
     def saved(self) -> None:
         """No attempt was needed: the answer was known."""
-        self._saved += 1
+        self.calls_saved += 1
 
     def answered(self, output: Output) -> None:
         """The last attempt gave this."""
@@ -95,7 +96,7 @@ class Meter:
         is_known = self._answers + self._judgements > 0 or self.requests == 0
         return Usage(
             calls=self.requests,
-            calls_saved=self._saved,
+            calls_saved=self.calls_saved,
             tokens_in=self._tokens_in if is_known else None,
             tokens_out=self._tokens_out if is_known else None,
             cost_usd=self._cost_usd if is_known else None,

@@ -10,13 +10,15 @@ from typing import Protocol, TextIO
 
 from evalgate.errors import CallFault
 from evalgate.records import Failed, Result
+from evalgate.runner.meter import Meter
 
 
 class Progress(Protocol):
     """Who wants to know how a run goes."""
 
-    def start(self, total: int, done: int = 0) -> None:
-        """A run of `total` results begins, `done` of which an earlier session made."""
+    def start(self, total: int, done: int = 0, *, used: Meter | None = None, budget_usd: float | None = None) -> None:
+        """A run of `total` results begins, `done` of which an earlier session made. used: what it has used so far,
+        counted on by others; None: to be counted by the results. budget_usd: what it may cost; None: no bound."""
 
     def advance(self, result: Result) -> None:
         """One more result."""
@@ -31,7 +33,9 @@ class Progress(Protocol):
 class Silent:
     """Tells nothing."""
 
-    def start(self, total: int, done: int = 0) -> None: ...
+    def start(
+        self, total: int, done: int = 0, *, used: Meter | None = None, budget_usd: float | None = None
+    ) -> None: ...
     def advance(self, result: Result) -> None: ...
     def retry(self, fault: CallFault, wait_s: float) -> None: ...
     def stop(self) -> None: ...
@@ -47,12 +51,15 @@ class _Counting:
         self._done = 0
         self._new = 0
         self._failed = 0
-        self._saved = 0
-        self._cost_usd: float | None = 0.0
+        self._counts_itself = True
+        self._used = Meter()
+        self._budget_usd: float | None = None
         self._retries: Counter[str] = Counter()
         self._began_at = 0.0
 
-    def start(self, total: int, done: int = 0) -> None:
+    def start(self, total: int, done: int = 0, *, used: Meter | None = None, budget_usd: float | None = None) -> None:
+        self._counts_itself = used is None
+        self._used, self._budget_usd = used or Meter(), budget_usd
         self._total = total
         self._done = done
         self._began_at = self._clock()
@@ -62,12 +69,8 @@ class _Counting:
         self._new += 1
         if isinstance(result, Failed):
             self._failed += 1
-        output = result.output
-        if output is not None and output.cached:
-            self._saved += 1
-        elif output is not None:
-            cost = output.cost_usd
-            self._cost_usd = None if self._cost_usd is None or cost is None else self._cost_usd + cost
+        if self._counts_itself:
+            self._used.count(result)
 
     def retry(self, fault: CallFault, wait_s: float) -> None:
         self._retries[fault.value.replace("_", " ")] += 1
@@ -77,26 +80,36 @@ class _Counting:
         return self._done / self._total if self._total else 1.0
 
     def _figures(self, now: float) -> str:
-        """`2 failed, 3 retries (rate limited), 40 from the cache, 45.2/s, $0.12, 11 s left`: the most telling first."""
+        """`2 failed, 3 retries (rate limited), 40 from the cache, 45.2/s, $0.12 of $2, 11 s left`: telling first."""
         parts = []
         if self._failed:
             parts.append(f"{self._failed} failed")
         if self._retries:
             count = sum(self._retries.values())
             parts.append(f"{count} {'retry' if count == 1 else 'retries'} ({self._retries.most_common(1)[0][0]})")
-        if self._saved:
-            parts.append(f"{self._saved:,} from the cache")
+        if self._used.calls_saved:
+            parts.append(f"{self._used.calls_saved:,} from the cache")
         elapsed_s = now - self._began_at
         if self._new and elapsed_s > 0:
             rate = self._new / elapsed_s
             parts.append(f"{rate:.1f}/s" if rate < 100 else f"{rate:.0f}/s")
-        if self._cost_usd:
-            parts.append(f"${self._cost_usd:.2f}" if self._cost_usd >= 0.01 else f"${self._cost_usd:.4f}")
+        if self._used.requests > self._done:
+            parts.append(f"{self._used.requests:,} calls")
+        parts += [cost] if (cost := self._cost()) else []
         if self._done >= self._total:
             parts.append(f"{_duration(elapsed_s)}")
         elif self._new and elapsed_s > 0:
             parts.append(f"{_duration((self._total - self._done) * elapsed_s / self._new)} left")
         return ", ".join(parts)
+
+    def _cost(self) -> str:
+        """`$0.12 of $2.00`, `$0.12`, `cost unknown`; nothing where no price is known and nothing watches it."""
+        used, budget = self._used, self._budget_usd
+        if not used.known_usd and budget is None:
+            return ""
+        if not used.is_priced:
+            return "cost unknown"  # a sum of some would look like the cost
+        return _dollars(used.known_usd) + ("" if budget is None else f" of {_dollars(budget)}")
 
     def _write(self, text: str) -> None:
         """Progress that cannot be told (a closed pipe) is no reason to end a run."""
@@ -120,8 +133,8 @@ class Bar(_Counting):
         encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
         self._full, self._empty = ("━", "─") if encoding.startswith("utf") else ("#", ".")
 
-    def start(self, total: int, done: int = 0) -> None:
-        super().start(total, done)
+    def start(self, total: int, done: int = 0, *, used: Meter | None = None, budget_usd: float | None = None) -> None:
+        super().start(total, done, used=used, budget_usd=budget_usd)
         self._draw()
 
     def advance(self, result: Result) -> None:
@@ -159,8 +172,8 @@ class Lines(_Counting):
         self._told_at = 0.0
         self._told_tenth = 0
 
-    def start(self, total: int, done: int = 0) -> None:
-        super().start(total, done)
+    def start(self, total: int, done: int = 0, *, used: Meter | None = None, budget_usd: float | None = None) -> None:
+        super().start(total, done, used=used, budget_usd=budget_usd)
         self._told_at = self._began_at
         self._told_tenth = int(self._share * 10)
         self._write(f"{done}/{total} done already\n" if done else f"0/{total}\n")
@@ -184,6 +197,10 @@ class Lines(_Counting):
             return
         self._told_at, self._told_tenth = now, tenth
         self._write(f"{self._done}/{self._total} ({self._share:.0%})  {self._figures(now)}".rstrip() + "\n")
+
+
+def _dollars(usd: float) -> str:
+    return f"${usd:.2f}" if usd >= 0.01 or not usd else f"${usd:.4f}"
 
 
 def _duration(seconds: float) -> str:

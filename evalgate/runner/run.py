@@ -126,7 +126,9 @@ class _Session:
         self._take_kept(scorers)
         todo, left = self._todo(), self.plan.total - len(self.results)
         self.crew = Crew(min(self.limits.concurrency, left), lambda: self._worker(todo))
-        self.progress.start(self.plan.total, len(self.results))
+        self.progress.start(
+            self.plan.total, len(self.results), used=self.journal.used, budget_usd=self.limits.budget_usd
+        )
         loop = asyncio.get_running_loop()
         alarm = None if self.ends_at is None else loop.call_later(max(0.0, self.ends_at - self.clock()), self._too_late)
         self._watch_budget()

@@ -178,7 +178,9 @@ class _Spread:
         self.todo = self._todo()
         left = self.plan.total - len(self.results)
         self.size = min(MOST_IN_BATCH, max(1, -(-left // (ROUNDS * self.workers.count))))
-        self.progress.start(self.plan.total, len(self.results))
+        self.progress.start(
+            self.plan.total, len(self.results), used=self.journal.used, budget_usd=self.limits.budget_usd
+        )
         deadline_s = self.limits.deadline_s
         loop = asyncio.get_running_loop()
         alarm = None if deadline_s is None else loop.call_later(deadline_s, self._too_late)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import shlex
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
 
 import pytest
 from kit import Project, build
@@ -125,3 +131,66 @@ def test_the_budget_watches_judges_over_all_sessions(project: Project) -> None:
     assert "budget of $0.01 spent but for $0.001" in said.out
     again = project.evalgate(*resumed(project, said.out))
     assert (again.code, count(project, "asked"), count(project, "judged")) == (3, 3, 3)
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers and judges alike; every third request fails."""
+
+    lock: ClassVar[threading.Lock] = threading.Lock()
+    requests: ClassVar[int] = 0
+    served: ClassVar[list[str]] = []
+    """What was answered, judgements as `judged`."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"]
+        with self.lock:
+            type(self).requests += 1
+            fails = self.requests % 3 == 0
+            if not fails:
+                self.served.append("judged" if len(asked) > 1 else asked[0]["content"])
+        answer = '{"score": "pass", "reason": "so"}'
+        body = json.dumps(
+            {
+                "choices": [{"message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+            }
+        ).encode()
+        self.send_response(500 if fails else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[tuple[str, type[Server]]]:
+    handler = type("Handler", (Server,), {"requests": 0, "served": [], "lock": threading.Lock()})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1", handler
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_over_a_real_connection_no_request_is_sent_beyond_the_limit(project: Project) -> None:
+    """Eight in flight, retries and judges among them; gone on with, no answer and no judgement is asked for twice."""
+    suite(project, 12, judged=True)
+    with serving() as (url, handler):
+        served = f'kind: openai, base_url: "{url}", price: {{input_per_mtok_usd: 1, output_per_mtok_usd: 2}}'
+        config = "version: 1\nsuite: tables\nevalsets: [evalsets/*.yaml]\n"
+        config += f"endpoint: {{model: a, {served}}}\njudge: {{model: j, {served}}}\n"
+        project.write("evalgate.yaml", config + "run: {concurrency: 8, cache: false, max_calls: 17}\n")
+        said = project.evalgate("run")
+        assert (said.code, handler.requests) == (3, 17)
+        assert "call limit of 17 reached" in said.out
+        project.write("evalgate.yaml", config + "run: {concurrency: 8, cache: false}\n")
+        done = project.evalgate(*resumed(project, said.out), "--format", "json").json
+        assert done["verdict"] == "no_baseline"
+        assert sorted(handler.served) == sorted([f"facts-{n}" for n in range(12)] + ["judged"] * 12)
+        assert done["usage"]["calls"] == handler.requests
+        assert done["usage"]["cost_usd"] == pytest.approx(24 * 20e-6)

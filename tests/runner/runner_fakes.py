@@ -16,6 +16,7 @@ from evalgate.errors import CallFault
 from evalgate.records import Case, Output, Request, Result, Score
 from evalgate.runner.journal import Journal
 from evalgate.runner.journal_lines import Header
+from evalgate.runner.meter import Meter
 from evalgate.runner.plan import Plan
 from evalgate.runner.run import Outcome, run
 from evalgate.runner.settings import Limits
@@ -111,7 +112,7 @@ class Watcher:
         self.retries: list[tuple[CallFault, float]] = []
         self.stops = 0
 
-    def start(self, total: int, done: int = 0) -> None:
+    def start(self, total: int, done: int = 0, *, used: Meter | None = None, budget_usd: float | None = None) -> None:
         self.started.append((total, done))
 
     def advance(self, result: Result) -> None:

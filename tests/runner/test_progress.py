@@ -10,6 +10,7 @@ from builders import make_failed, make_output, make_scored
 from runner_fakes import FakeTime
 
 from evalgate.errors import CallFault
+from evalgate.runner.meter import Meter
 from evalgate.runner.progress import Bar, Lines, Silent
 
 
@@ -70,6 +71,32 @@ def test_an_unknown_price_is_not_shown_as_a_sum() -> None:
     lines.advance(make_scored("a", output=make_output(cost_usd=0.5)))
     lines.advance(make_scored("b"))
     assert "$" not in stream.getvalue().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("costs", "budget_usd", "shown"),
+    [
+        ((0.5, 0.5), 2.0, "4 calls, $1.03 of $2.00, 1 s"),
+        ((0.5, 0.5), None, "4 calls, $1.03, 1 s"),
+        ((0.5, None), None, "4 calls, cost unknown, 1 s"),
+        ((0.5, None), 2.0, "4 calls, cost unknown, 1 s"),
+    ],
+)
+def test_what_is_spent_stands_beside_the_budget(
+    costs: tuple[float | None, ...], budget_usd: float | None, shown: str
+) -> None:
+    """Of the whole run, judges' calls and retries included; a sum of some prices is none."""
+    stream, time, used = io.StringIO(), FakeTime(), Meter()
+    lines = Lines(stream, time.clock)
+    lines.start(2, used=used, budget_usd=budget_usd)
+    time.now += 1
+    used.in_vain(1)
+    used.judged(make_output(cost_usd=0.03))
+    for cost in costs:
+        result = make_scored("a", output=make_output(cost_usd=cost))
+        used.count(result)
+        lines.advance(result)
+    assert stream.getvalue().splitlines()[-1] == f"2/2 (100%)  2.0/s, {shown}"
 
 
 @pytest.mark.parametrize("kind", [Bar, Lines])
