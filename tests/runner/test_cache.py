@@ -12,7 +12,7 @@ import pytest
 from builders import make_case, make_output
 from hypothesis import given
 from hypothesis import strategies as st
-from runner_fakes import HEADER, FakeEndpoint, FakeScorer, Watcher, go, make_cases, render
+from runner_fakes import HEADER, FakeEndpoint, FakeScorer, Watcher, go, make_cases, render, resumed
 
 from evalgate.errors import CallError, CallFault
 from evalgate.records import Output, Request, Scored, ToolCall
@@ -201,7 +201,7 @@ def test_a_run_that_is_resumed_counts_what_it_saved(tmp_path: Path) -> None:
     path = tmp_path / "journal" / "run.jsonl"
     with Journal.create(path, HEADER) as journal:
         _run(tmp_path, endpoint, cases=make_cases(6)[:4], journal=journal)
-    journal, kept = Journal.resume(path, HEADER)
+    journal, kept = resumed(path)
     with journal:
         assert all(isinstance(result, Scored) and result.output.cached for result in kept)
         outcome = _run(tmp_path, endpoint, cases=6, journal=journal)
