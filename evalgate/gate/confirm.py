@@ -101,7 +101,7 @@ class FreshCalls:
             return bare
         floor = self._rules.of(category).min or 0.0
         scores = [sides.after[i] for i in scored]
-        test = floor_test(scores, [sides.before.get(i, ()) for i in scored], floor, category)
+        test = floor_test(scores, [sides.before[i] for i in scored], floor, category)
         after = mean([sides.means_after[i] for i in scored])
         p_drift, history = self._drifted(category) if self._confirmation.before else (None, None)
         pairs = sides.pairs(category)
@@ -124,7 +124,7 @@ class FreshCalls:
 
     def _is_complete(self, category: str, needed: int) -> bool:
         """Whether nearly all planned answers about this category are there and scored, on both sides."""
-        members = set(self._sides.members(category))
+        members = set(self._sides.cases.names(self._sides.members(category)))
         planned = needed * self._confirmation.epochs
         sides = [self._confirmation.after, *([self._confirmation.before] if self._confirmation.before else [])]
         return all(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from evalgate.gate import sentences
+from evalgate.gate.columns import Numbers
 from evalgate.gate.pool import mean
 from evalgate.gate.rules import Rules
 from evalgate.gate.sides import Sides
@@ -32,7 +32,7 @@ def proof_of_floor(sides: Sides, category: str, floor: float) -> float | None:
     if not scored:
         return None
     after = [sides.after[i] for i in scored]
-    before = [sides.before.get(i, ()) for i in scored]
+    before = [sides.before[i] for i in scored]
     average = mean([mean(scores) for scores in after])
     if floor >= 1:  # nothing but perfection says so, and it does
         return 0.0 if average >= 1 else 1.0
@@ -46,22 +46,21 @@ def proof_of_floor(sides: Sides, category: str, floor: float) -> float | None:
     return floors.binomial_floor_p(failed, trials, 1 - floor)
 
 
-def flipped(sides: Sides, rules: Rules) -> list[str]:
-    """Critical cases that passed in the baseline and do not now, sorted."""
-    return [
-        case_id
-        for case_id in sides.pairs(EVERY_CASE)
-        if sides.refs[case_id].critical and sides.means_before[case_id] >= rules.pass_mark > sides.means_after[case_id]
-    ]
+def flipped(sides: Sides, rules: Rules) -> list[int]:
+    """Critical cases that passed in the baseline and do not now."""
+    critical, was, now = sides.cases.critical, sides.means_before, sides.means_after
+    if not critical:
+        return []
+    return [i for i in sides.pairs(EVERY_CASE) if i in critical and was[i] >= rules.pass_mark > now[i]]
 
 
-def is_confirmed(sides: Sides, case_id: str, mark: float) -> bool:
+def is_confirmed(sides: Sides, number: int, mark: float) -> bool:
     """Whether a critical case's own repeats say that it flipped, however many cases its category has.
 
     Three repeats at least; then none of them passes where none of the baseline's failed, or the exact test of this one
     case says so at 5 %.
     """
-    before, after = sides.before[case_id], sides.after[case_id]
+    before, after = sides.before[number], sides.after[number]
     if len(after) < FEWEST_REPEATS:
         return False
     if min(before) >= mark > max(after):
@@ -74,24 +73,21 @@ def is_confirmed(sides: Sides, case_id: str, mark: float) -> bool:
 def findings(sides: Sides, rules: Rules) -> list[Finding]:
     """One finding for each category with critical cases."""
     down = flipped(sides, rules)
-    sure = [case_id for case_id in down if is_confirmed(sides, case_id, rules.pass_mark)]
-    short = [case_id for case_id in down if len(sides.after[case_id]) < FEWEST_REPEATS]
+    sure = [i for i in down if is_confirmed(sides, i, rules.pass_mark)]
+    short = [i for i in down if len(sides.after[i]) < FEWEST_REPEATS]
     return [_finding(sides, category, members, down, sure, short) for category, members in _critical_by_category(sides)]
 
 
-def _critical_by_category(sides: Sides) -> list[tuple[str, Sequence[str]]]:
-    found: dict[str, list[str]] = {}
-    for case_id in sides.pairs(EVERY_CASE):
-        ref = sides.refs[case_id]
-        for category in ref.categories if ref.critical else ():
-            found.setdefault(category, []).append(case_id)
+def _critical_by_category(sides: Sides) -> list[tuple[str, Numbers]]:
+    found: dict[str, list[int]] = {}
+    for number in sides.pairs(EVERY_CASE) if sides.cases.critical else ():
+        for category in sides.cases.categories[number] if number in sides.cases.critical else ():
+            found.setdefault(category, []).append(number)
     return sorted(found.items())
 
 
-def _finding(
-    sides: Sides, category: str, members: Sequence[str], down: Sequence[str], sure: Sequence[str], short: Sequence[str]
-) -> Finding:
-    here = set(members)
+def _finding(sides: Sides, category: str, members: Numbers, down: Numbers, sure: Numbers, short: Numbers) -> Finding:
+    here, names = set(members), sides.cases.names
     fallen, open_ones = [i for i in sure if i in here], [i for i in short if i in here]
     unsure = [i for i in down if i in here and i not in fallen and i not in open_ones]
     otherwise = Status.INCONCLUSIVE if open_ones else Status.PASS
@@ -100,7 +96,7 @@ def _finding(
         metric="score",
         category=category,
         status=Status.BREACH if fallen else otherwise,
-        sentence=sentences.critical_cases(category, len(members), fallen, open_ones, unsure),
+        sentence=sentences.critical_cases(category, len(members), names(fallen), names(open_ones), names(unsure)),
         n=len(members),
         n_pairs=len(members),
         before=mean([sides.means_before[i] for i in members]),

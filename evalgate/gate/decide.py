@@ -190,7 +190,7 @@ def _asides(judged: Judgement, found: Sequence[Finding]) -> str:
         text += f"; seemed to fall, and fresh calls did not confirm it: {_names(doubts)}"
     if waived:
         text += f"; waived: {_names(waived)}"
-    apart = [case_id for case_id in judged.sides.refs if case_id in judged.sides.quarantine]
+    apart = judged.sides.apart
     if apart:
         text += f"; in quarantine and not judged: {sentences.count(len(apart), 'case')}"
     return text
@@ -260,7 +260,7 @@ def _without_baseline(
     if compares and partial:
         why = partial[0].selection or partial[0].stopped
         return f"the baseline is partial: run {partial[0].id or 'given'} has only a part of its eval set ({why})"
-    uncovered, scored = len(sides.uncovered), len(sides.after)
+    uncovered, scored = len(sides.uncovered), len(sides.answered)
     if compares and uncovered > (1 - PARTIAL_COVERAGE) * scored + 1e-9:
         return (
             f"the baseline is partial: it has scores for {scored - uncovered:,} of "
@@ -276,8 +276,8 @@ def _without_baseline(
 
 def _is_bare(sides: Sides, category: str) -> bool:
     """Whether over half of a category's scored cases have no baseline, though nothing says that they are new."""
-    scored, uncovered = sides.scored(category), set(sides.uncovered)
-    return 2 * sum(case_id in uncovered for case_id in scored) > len(scored)
+    scored, uncovered = sides.scored(category), sides.uncovered
+    return 2 * sum(i in uncovered for i in scored) > len(scored)
 
 
 def _inconclusive(quality: Sequence[Finding]) -> str | None:
@@ -297,7 +297,7 @@ def _inconclusive(quality: Sequence[Finding]) -> str | None:
 
 
 def _pass(sides: Sides, quality: Sequence[Finding]) -> str:
-    cases, categories = len(sides.after), len(sides.categories)
+    cases, categories = len(sides.answered), len(sides.categories)
     size = f"{sentences.count(cases, 'case')} in {categories} categor{'y' if categories == 1 else 'ies'}"
     against = f" against {sentences.count(len(sides.baseline_runs), 'baseline run')}" if sides.baseline_runs else ""
     mute = [f for f in quality if f.status is Status.INCONCLUSIVE and f.category != EVERY_CASE]
@@ -393,4 +393,4 @@ def _repeat_notes(judged: Judgement) -> list[str]:
 
 def _is_mostly_unscored(sides: Sides, category: str) -> bool:
     members = sides.members(category)
-    return 2 * sum(case_id in sides.after for case_id in members) < len(members)
+    return 2 * sum(bool(sides.after[i]) for i in members) < len(members)

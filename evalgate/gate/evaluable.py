@@ -18,7 +18,7 @@ def could_not_evaluate(sides: Sides, rules: Rules) -> str | None:
         errors = limits.error_rate(sides, rules.error_rate)
         if errors.status is Status.BREACH:
             return f"{errors.sentence}{_commonest_cause(candidate)}"
-    if not sides.after:
+    if not sides.answered:
         return f"no case has a score{_commonest_cause(candidate)}"
     if sides.missing:
         lost = sentences.several(sides.missing, 3)
@@ -26,13 +26,13 @@ def could_not_evaluate(sides: Sides, rules: Rules) -> str | None:
     unscored = [
         category
         for category in sides.categories
-        if _is_judged(rules.of(category)) and not any(i in sides.after for i in sides.members(category))
+        if _is_judged(rules.of(category)) and not any(sides.after[i] for i in sides.members(category))
     ]
     critical_ones = _unproven_for_want_of_scores(sides, rules)
     if critical_ones:
         names = sentences.several(critical_ones)
         return f"{names}: critical, and too many results have no score to prove the floor{_commonest_cause(candidate)}"
-    silent = [ref.id for ref in sides.refs.values() if ref.critical and ref.id not in sides.after]
+    silent = sides.cases.names(i for i in sorted(sides.cases.critical) if not sides.after[i])
     if silent:
         return f"critical cases without a score: {sentences.several(silent)}{_commonest_cause(candidate)}"
     if unscored:
@@ -72,7 +72,7 @@ def not_comparable(sides: Sides, rules: Rules) -> str | None:
     """Why too little of it can be compared with the baseline that there is; None: enough can."""
     if not sides.baseline_runs:
         return None
-    if sides.after and not sides.pairs(EVERY_CASE):
+    if sides.answered and not sides.pairs(EVERY_CASE):
         if sides.pool.changed:
             return "no case is comparable with the baseline: every common case has other content or other scorers"
         if rules.overall.max_drop is not None or any(rules.of(c).max_drop is not None for c in sides.categories):

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from evalgate.gate import critical
+from evalgate.gate.columns import Numbers
 from evalgate.gate.confirm import DRIFT_LEVEL, Answer, Fresh
 from evalgate.gate.decide import settled
 from evalgate.gate.family import Key, Test, Tests, Trail, run_tests
@@ -133,7 +134,7 @@ class _Subject:
     def seen(self, test: Test) -> Sides:
         """The comparison as the test saw it at the look that judged it last."""
         steps, sides = self.judged.looks[test.look].steps, self.side.sides
-        now = sides if steps is None else sides.until(planned(sides.candidate, steps))
+        now = sides if steps is None else sides.until(planned(sides.candidate, sides.cases, steps))
         return now.evenly() if test.category == EVERY_CASE else now
 
     def order(self) -> tuple[int, bool, str, str, bool]:
@@ -262,9 +263,9 @@ def _is_binary(samples: Samples) -> bool:
     return {*samples.before, *samples.after} <= {0, GRID}
 
 
-def _units(sides: Sides, pairs: Sequence[str]) -> list[tuple[tuple[str, ...], Samples]]:
-    ids = sides.units(pairs) if sides.clusters else [(case_id,) for case_id in pairs]
-    return list(zip(ids, sides.samples(pairs), strict=True))
+def _units(sides: Sides, pairs: Numbers) -> list[tuple[tuple[str, ...], Samples]]:
+    units = sides.units(pairs) if sides.clusters else [(number,) for number in pairs]
+    return list(zip(map(sides.cases.names, units), sides.samples(pairs), strict=True))
 
 
 def _left_out(sides: Sides, category: str) -> str:
@@ -272,15 +273,15 @@ def _left_out(sides: Sides, category: str) -> str:
     members, pairs = sides.members(category), set(sides.pairs(category))
     changed = sides.pool.changed
     reasons: dict[str, int] = {}
-    for case_id in members:
-        if case_id in pairs:
+    for number in members:
+        if number in pairs:
             continue
-        if case_id in sides.quarantine:
+        if number in sides.apart:
             why = "in quarantine"
-        elif case_id not in sides.after:
+        elif not sides.after[number]:
             why = "without a score now"
         else:
-            why = "changed in content or scorers" if case_id in changed else "without a score in the baseline"
+            why = "changed in content or scorers" if number in changed else "without a score in the baseline"
         reasons[why] = reasons.get(why, 0) + 1
     return f" ({', '.join(f'{number:,} {why}' for why, number in sorted(reasons.items()))})" if reasons else ""
 
@@ -502,9 +503,9 @@ def _floor(subject: _Subject, sides: Sides, p: float) -> Lines:
     return lines
 
 
-def _noise(sides: Sides, scored: Sequence[str], least: float) -> str:
+def _noise(sides: Sides, scored: Numbers, least: float) -> str:
     """What a floor's test takes for the noise: the same choice as the test's own."""
-    variance = floors.known_variance([sides.before.get(i, ()) for i in scored])
+    variance = floors.known_variance([sides.before[i] for i in scored])
     answers = sum(len(sides.after[i]) for i in scored)
     if variance is not None:
         return (
@@ -540,13 +541,14 @@ def _critical_cases(subject: _Subject) -> Lines:
         "repeats or more confirm it: none of them passes where none before failed, or its own exact test has a p of at "
         f"most {critical.CASE_LEVEL:g}. No other case counts."
     ]
-    down = [i for i in critical.flipped(sides, subject.rules) if subject.finding.category in sides.refs[i].categories]
-    for case_id in down[:SHIFTS_SHOWN]:
-        unit = _Unit(ids=(case_id,), samples=Samples.of(sides.before[case_id], sides.after[case_id]))
-        if len(sides.after[case_id]) < critical.FEWEST_REPEATS:
+    categories = sides.cases.categories
+    down = [i for i in critical.flipped(sides, subject.rules) if subject.finding.category in categories[i]]
+    for i in down[:SHIFTS_SHOWN]:
+        unit = _Unit(ids=sides.cases.names([i]), samples=Samples.of(sides.before[i], sides.after[i]))
+        if len(sides.after[i]) < critical.FEWEST_REPEATS:
             answer = "too few repeats to say"
         else:
-            answer = "confirmed" if critical.is_confirmed(sides, case_id, mark) else "not confirmed"
+            answer = "confirmed" if critical.is_confirmed(sides, i, mark) else "not confirmed"
         lines.append(f"{unit}: {answer}.")
     if len(down) > SHIFTS_SHOWN:
         lines.append(f"{count(len(down) - SHIFTS_SHOWN, 'more case')} flipped.")
@@ -595,7 +597,8 @@ def _fresh_calls(subject: _Subject) -> Lines:
 
 
 def _answered(subject: _Subject, results: Sequence[Result], category: str) -> str:
-    judged = set(subject.judged.sides.scored(category))
+    sides = subject.judged.sides
+    judged = set(sides.cases.names(sides.scored(category)))
     asked = [result for result in results if result.case_id in judged]
     answered = sum(isinstance(result, Scored) for result in asked)
     return f"{answered:,} of {count(len(asked), 'fresh call')} scored"

@@ -105,7 +105,7 @@ def run_tests(
     """
     found: dict[Key, Test] = dict(known or {})
     for number, look in enumerate(looks[start:], start=start):
-        now = sides if look.steps is None else sides.until(planned(sides.candidate, look.steps))
+        now = sides if look.steps is None else sides.until(planned(sides.candidate, sides.cases, look.steps))
         tests = _tests_at(now, rules, look)
         keys = {test.key for test in tests}
         gone = [test for key, test in found.items() if key not in keys]
@@ -150,7 +150,7 @@ def _tests_of(sides: Sides, rule: Rule, category: str, noise: Noise) -> list[Tes
         tests.append(drop_test(sides.samples(pairs), rule, category, noise))
     scored = sides.scored(category)
     if rule.min and not rule.critical and rule.proof is not Proof.LITERAL and scored:
-        after, before = [sides.after[i] for i in scored], [sides.before.get(i, ()) for i in scored]
+        after, before = [sides.after[i] for i in scored], [sides.before[i] for i in scored]
         tests.append(floor_test(after, before, rule.min, category))
     return tests
 
@@ -206,7 +206,7 @@ def _is_suite(test: Test) -> bool:
 def _at_best(test: Test, sides: Sides, rules: Rules, noise: Noise) -> float:
     """The p that the test could have come to at most, with as many repeats as the limits allow its cases."""
     now, cases = test.best_p(), len(sides.members(test.category))
-    repeats = min(rules.max_epochs, 1 + rules.extra_calls(len(sides.refs)) // max(1, cases))
+    repeats = min(rules.max_epochs, 1 + rules.extra_calls(len(sides.cases)) // max(1, cases))
     if repeats <= 1 or sides.clusters or test.rule != "max_drop" or not 1e-9 < now <= go_on(0, cases):
         return now
     samples = sides.samples(sides.pairs(test.category))

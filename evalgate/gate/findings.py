@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from evalgate.gate import critical, limits, sentences
+from evalgate.gate.columns import Numbers
 from evalgate.gate.confirm import Answer, Fresh
 from evalgate.gate.family import Test, false_block_rate
 from evalgate.gate.judgement import Judgement, exceeds
@@ -60,7 +60,7 @@ def _floor(sides: Sides, rule: Rule, category: str, test: Test | None, rules: Ru
     )  # fmt: skip
     if not scored:
         return _unjudged(bare, sides, is_critical=rule.critical)
-    score = mean([sides.means_after[case_id] for case_id in scored])
+    score = mean([sides.means_after[i] for i in scored])
     if rule.critical and least > 0:
         return _proven_floor(sides, replace(bare, after=score), category, least, rules.alpha)
     is_below = score < least - ROUNDING
@@ -170,10 +170,10 @@ def _possible(ci: tuple[float, float] | None, before: float) -> tuple[float, flo
     return None if ci is None else (max(ci[0], -before), min(ci[1], 1 - before))
 
 
-def _judged(sides: Sides, category: str) -> Sequence[str]:
+def _judged(sides: Sides, category: str) -> Numbers:
     """A category's cases without those in quarantine."""
     members = sides.members(category)
-    return [i for i in members if i not in sides.quarantine] if sides.quarantine else members
+    return [i for i in members if i not in sides.apart] if sides.apart else members
 
 
 # ---- shared -----------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def _judged(sides: Sides, category: str) -> Sequence[str]:
 
 def _unjudged(finding: Finding, sides: Sides, *, is_critical: bool = False) -> Finding:
     """A category none of whose cases is judged: without any score, or all of them in quarantine."""
-    answered = [i for i in sides.members(finding.category) if i in sides.after]
+    answered = [i for i in sides.members(finding.category) if sides.after[i]]
     if not answered:
         return finding
     # A critical floor has the burden reversed: what is not judged is not proven.

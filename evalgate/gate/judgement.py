@@ -109,7 +109,7 @@ def exceeds(sides: Sides, key: Key, rules: Rules) -> bool:
 
 def falls_without(sides: Sides, test: Test, rules: Rules, categories: Collection[str]) -> bool:
     """Whether the suite's drop would breach without the cases of these categories, by the test's own share of alpha."""
-    left = [i for i in sides.pairs(EVERY_CASE) if not set(sides.refs[i].categories) & set(categories)]
+    left = [i for i in sides.pairs(EVERY_CASE) if not set(sides.cases.categories[i]) & set(categories)]
     if not left:
         return False
     before, after = (mean([means[i] for i in left]) for means in (sides.means_before, sides.means_after))

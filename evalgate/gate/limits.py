@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from evalgate.gate import sentences
 from evalgate.gate.pool import mean
 from evalgate.gate.rules import Limit, Rules
-from evalgate.gate.sides import Sides, outputs
-from evalgate.records import EVERY_CASE, Finding, Output, Scored, Status
+from evalgate.gate.sides import Sides
+from evalgate.records import EVERY_CASE, Finding, Run, Status
 from evalgate.stats.interval import percentile
 
 
@@ -19,13 +20,12 @@ def findings(sides: Sides, rules: Rules) -> list[Finding]:
     found = [] if rules.error_rate is None else [error_rate(sides, rules.error_rate)]
     if not rules.limits:
         return found
-    after = outputs(sides.candidate)
-    before = [output for run in sides.baseline_runs for output in outputs(run)]
-    copies = sum([r.output is not None and r.output.cached for r in sides.candidate.results])
+    after = _Measured([sides.candidate])
+    before = _Measured(sides.baseline_runs)
     for limit in rules.limits:
-        finding = _judge(limit, measure(limit.metric, before), measure(limit.metric, after), len(sides.refs))
-        if copies:
-            sentence = sentences.limit_beside_copies(finding.sentence, limit.metric, copies, len(after))
+        finding = _judge(limit, before.metric(limit.metric), after.metric(limit.metric), len(sides.cases))
+        if after.copies:
+            sentence = sentences.limit_beside_copies(finding.sentence, limit.metric, after.copies, after.asked)
             finding = replace(finding, sentence=sentence)
         found.append(finding)
     return found
@@ -33,9 +33,8 @@ def findings(sides: Sides, rules: Rules) -> list[Finding]:
 
 def error_rate(sides: Sides, ceiling: float) -> Finding:
     """The share of the planned results that have no score."""
-    results = sides.candidate.results
-    planned = max(len(results) + len(sides.lost), 1)
-    unscored = sum([not isinstance(result, Scored) for result in results]) + len(sides.lost)
+    planned = max(sides.answers.total + len(sides.lost), 1)
+    unscored = sides.answers.failed + len(sides.lost)
     rate = unscored / planned
     return Finding(
         rule="error_rate",
@@ -43,32 +42,50 @@ def error_rate(sides: Sides, ceiling: float) -> Finding:
         category=EVERY_CASE,
         status=Status.BREACH if rate > ceiling + 1e-12 else Status.PASS,
         sentence=sentences.error_rate(unscored, planned, ceiling, lost=len(sides.lost)),
-        n=len(sides.refs),
+        n=len(sides.cases),
         after=rate,
         limit=ceiling,
     )
 
 
-def measure(metric: str, found: Sequence[Output]) -> float | None:
-    """The metric over these outputs; None where any of them does not tell, or there is none."""
-    if metric.startswith("latency_p"):
-        percent = float(metric.removeprefix("latency_p").removesuffix("_s"))
-        latencies = _complete([output.latency_s for output in found])
-        return percentile(latencies, percent) if latencies else None
-    if metric == "cost_per_call_usd":
-        costs = _complete([output.cost_usd for output in found])
-        return mean(sorted(costs)) if costs else None
-    tokens_in = _complete([output.tokens_in for output in found])
-    tokens_out = _complete([output.tokens_out for output in found])
-    if not tokens_in or not tokens_out:
-        return None
-    return (math.fsum(tokens_in) + math.fsum(tokens_out)) / len(found)
+class _Measured:
+    """What the endpoint's answers in these runs say of themselves: NaN where one does not tell. Answers from a cache
+    are left out: they have no latency and no cost."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._latencies, self._costs, self._tokens = array("d"), array("d"), array("d")
+        self.copies = 0
+        """Answers from a cache."""
+        for output in (result.output for run in runs for result in run.results if result.output is not None):
+            if output.cached:
+                self.copies += 1
+                continue
+            self._latencies.append(_known(output.latency_s))
+            self._costs.append(_known(output.cost_usd))
+            self._tokens.append(_known(output.tokens_in) + _known(output.tokens_out))
+
+    @property
+    def asked(self) -> int:
+        """Answers that the endpoint gave."""
+        return len(self._latencies)
+
+    def metric(self, name: str) -> float | None:
+        """The metric over all of them; None where any of them does not tell, or there is none."""
+        if name.startswith("latency_p"):
+            percent = float(name.removeprefix("latency_p").removesuffix("_s"))
+            latencies = _complete(self._latencies)
+            return percentile(latencies, percent) if latencies else None
+        values = _complete(self._costs if name == "cost_per_call_usd" else self._tokens)
+        return mean(values) if values else None
 
 
-def _complete(values: Sequence[float | int | None]) -> list[float]:
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _complete(values: Sequence[float]) -> Sequence[float]:
     """The values, if all are known: the mean of those that happen to be known could be of the cheap half."""
-    known = [float(value) for value in values if value is not None]
-    return known if len(known) == len(values) else []
+    return () if any(map(math.isnan, values)) else values
 
 
 def _judge(limit: Limit, before: float | None, after: float | None, count: int) -> Finding:

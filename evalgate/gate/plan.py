@@ -116,9 +116,9 @@ class Planner:
 
 def _doubt(judged: Judgement, categories: list[str]) -> Doubt:
     sides = judged.sides
-    wanted = {case_id for category in categories for case_id in sides.scored(category)}
+    wanted = {i for category in categories for i in sides.scored(category)}
     epochs = FRESH_EPOCHS * (2 if len(wanted) <= FEW_CASES else 1)
-    return Doubt(epochs=epochs, categories=tuple(categories), case_ids=tuple(sorted(wanted)))
+    return Doubt(epochs=epochs, categories=tuple(categories), case_ids=sides.cases.names(sorted(wanted)))
 
 
 def _more(
@@ -127,7 +127,7 @@ def _more(
     """The next repeats. decided: categories that need no more of them. has_doubts: whether any of these would block,
     so that the suite, which they pull down, is no reason to repeat every case."""
     run = judged.sides.candidate
-    room = rules.extra_calls(len(run.cases)) - _repeats_made(run)
+    room = rules.extra_calls(len(run.cases)) - _repeats_made(judged)
     room = room if most is None else min(room, most)
     flips = _open_flips(judged, rules)
     if not run.steps[-1].is_last:
@@ -138,7 +138,7 @@ def _more(
     return _flips_again(judged, rules, room, flips)
 
 
-def _flips_again(judged: Judgement, rules: Rules, room: int, flips: list[str]) -> More | None:
+def _flips_again(judged: Judgement, rules: Rules, room: int, flips: list[int]) -> More | None:
     """Repeats of critical cases alone."""
     if not flips:
         return None
@@ -146,25 +146,25 @@ def _flips_again(judged: Judgement, rules: Rules, room: int, flips: list[str]) -
     have = _most_epochs(judged, flips)
     if have >= epochs or (epochs - have) * len(flips) > room:
         return None
-    return More(epochs=epochs, categories=(), case_ids=tuple(flips), is_last=False)
+    return More(epochs=epochs, categories=(), case_ids=judged.sides.cases.names(flips), is_last=False)
 
 
-def _step(judged: Judgement, rules: Rules, names: list[str], room: int, flips: list[str]) -> More | None:
+def _step(judged: Judgement, rules: Rules, names: list[str], room: int, flips: list[int]) -> More | None:
     """The next step for these, the most promising first, or as much of it as there is room for; None: no repeat."""
     run = judged.sides.candidate
-    now, wanted = run.steps[-1].epochs, planned(run)
+    now, wanted = run.steps[-1].epochs, planned(run, judged.sides.cases)
     due = next_epochs(now, rules)
     for count in range(len(names), 0, -1):
         members = _members(judged, names[:count])
         for epochs in range(due, now, -1):
-            extra = sum(epochs - wanted[case_id] for case_id in members)
+            extra = sum(epochs - wanted[i] for i in members)
             if extra > room:
                 continue
             smallest = min(len(_members(judged, [name])) for name in _parts(judged, names[:count]))
             return More(
                 epochs=epochs,
                 categories=tuple(sorted(names[:count])),
-                case_ids=tuple(sorted({*members, *flips})),
+                case_ids=judged.sides.cases.names(sorted({*members, *flips})),
                 is_last=epochs >= rules.max_epochs or epochs < due or room - extra < smallest,
             )
     return None
@@ -209,28 +209,25 @@ def _may_gain(judged: Judgement, category: str) -> bool:
     if not sides.clusters:
         return True
     now = sides.candidate.steps[-1].epochs
-    longest = max((len(scores) for run in sides.runs_before for scores in run.values()), default=1)
-    return longest > now or any(sides.refs[i].cluster is None for i in sides.pairs(category))
+    longest = max((len(scores) for run in sides.runs_before for scores in run), default=1)
+    return longest > now or any(i not in sides.cases.clusters for i in sides.pairs(category))
 
 
-def _members(judged: Judgement, names: list[str]) -> set[str]:
-    return {case_id for name in names for case_id in judged.sides.members(name)}
+def _members(judged: Judgement, names: list[str]) -> set[int]:
+    return {i for name in names for i in judged.sides.members(name)}
 
 
-def _repeats_made(run: Run) -> int:
+def _repeats_made(judged: Judgement) -> int:
     """Planned calls beyond one a case."""
-    return sum(planned(run).values()) - len(run.cases)
+    sides = judged.sides
+    return sum(planned(sides.candidate, sides.cases)) - len(sides.cases)
 
 
-def _open_flips(judged: Judgement, rules: Rules) -> list[str]:
-    return [
-        case_id
-        for case_id in critical.flipped(judged.sides, rules)
-        if len(judged.sides.after[case_id]) < critical.FEWEST_REPEATS
-    ]
+def _open_flips(judged: Judgement, rules: Rules) -> list[int]:
+    sides = judged.sides
+    return [i for i in critical.flipped(sides, rules) if len(sides.after[i]) < critical.FEWEST_REPEATS]
 
 
-def _most_epochs(judged: Judgement, case_ids: list[str]) -> int:
+def _most_epochs(judged: Judgement, numbers: list[int]) -> int:
     """The highest epoch that any of these cases was called for."""
-    asked = set(case_ids)
-    return max((r.epoch for r in judged.sides.candidate.results if r.case_id in asked), default=0)
+    return max((judged.sides.answers.highest[i] for i in numbers), default=0)

@@ -1,13 +1,17 @@
-"""The baseline as a candidate's cases can be compared with it: its scores case by case, all of its runs pooled."""
+"""The baseline as the gate uses it: what of it can be compared with the candidate's cases, its runs pooled."""
 
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from evalgate.records import EVERY_CASE, Baseline, CaseRef, Json, Missing, Nearest, Result, Run, Scored, may_agree
+import numpy as np
+
+from evalgate.gate.columns import Answers, Cases, Numbers, Scores, Shared, answers_of, by_id
+from evalgate.records import EVERY_CASE, Baseline, CaseRef, Json, Missing, Nearest, Result, Run, may_agree
 from evalgate.stats import guards
 
 
@@ -15,31 +19,31 @@ from evalgate.stats import guards
 class Pool:
     """What the baseline offers for these cases. Does not depend on how the candidate fared."""
 
-    refs: Mapping[str, CaseRef]
-    """The candidate's planned cases by id, sorted."""
+    cases: Cases
+    """The candidate's planned cases."""
     runs: tuple[Run, ...]
-    before: Mapping[str, Sequence[float]]
-    """Comparable scores of all runs by case, sorted; cases without any are absent."""
-    per_run: Sequence[Mapping[str, Sequence[float]]]
+    before: Scores
+    """Comparable scores of all runs by case, sorted."""
+    per_run: Sequence[Scores]
     """Per run: comparable scores by case, in the order of epochs."""
-    seen: Mapping[str, CaseRef]
-    """The cases that the baseline has, comparable or not."""
-    changed: frozenset[str]
+    seen: Sequence[int]
+    """1 for each case that the baseline has, comparable or not."""
+    gone: Mapping[str, tuple[str, ...]]
+    """The cases that the baseline alone has: id and categories."""
+    categories_before: frozenset[str]
+    """Those of the baseline's cases."""
+    changed: frozenset[int]
     """Cases on both sides of which no run has the same content and scorers."""
 
     @cached_property
-    def means(self) -> Mapping[str, float]:
-        """Mean of all runs' scores by case."""
+    def means(self) -> Sequence[float]:
+        """Mean of all runs' scores by case; NaN without any."""
         return means_of(self.before)
 
-    @cached_property
-    def members(self) -> Mapping[str, list[str]]:
-        """Case ids by category, sorted; `"*"` is every case."""
-        found: dict[str, list[str]] = {EVERY_CASE: list(self.refs)}
-        for case_id, ref in self.refs.items():
-            for name in ref.categories:
-                found.setdefault(name, []).append(case_id)
-        return found
+    @property
+    def members(self) -> Mapping[str, Numbers]:
+        """Cases by category; `"*"` is every case."""
+        return self.cases.members
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
@@ -48,13 +52,16 @@ class Pool:
     @cached_property
     def overdispersion(self) -> float:
         """How much more its runs differ as wholes than their cases' own noise explains; 1 is no more."""
-        means = [means_of(scores) for scores in self.per_run]
-        everywhere = set(self.refs).intersection(*means)
-        return guards.run_overdispersion([[found[i] for i in self.refs if i in everywhere] for found in means])
+        if not self.per_run:
+            return 1.0
+        table = np.array([means_of(scores) for scores in self.per_run])
+        return guards.run_overdispersion(np.ascontiguousarray(table[:, ~np.isnan(table).any(axis=0)]))
 
 
 _LAST: list[tuple[Sequence[CaseRef], Baseline, Pool]] = []
 """The pools worked out last: a run is judged after each of its steps, against one baseline."""
+
+_LAST_ANSWERS: list[tuple[Sequence[Result], Cases, Answers]] = []
 
 _KEPT_POOLS = 3
 
@@ -64,29 +71,46 @@ def pool_of(cases: Sequence[CaseRef], baseline: Baseline) -> Pool:
     for known_cases, known_baseline, pool in _LAST:
         if known_cases is cases and known_baseline is baseline:
             return pool
-    pool = _pool(cases, baseline)
+    known = next((pool.cases for known_cases, _, pool in _LAST if known_cases is cases), None)
+    pool = _pool(known or Cases(cases), baseline)
     _LAST.insert(0, (cases, baseline, pool))
     del _LAST[_KEPT_POOLS:]
     return pool
 
 
-def _pool(cases: Sequence[CaseRef], baseline: Baseline) -> Pool:
+def own_answers(run: Run, cases: Cases) -> Answers:
+    """The candidate's own results. Asked again with the very same objects, they are not gone through again."""
+    for results, known, answers in _LAST_ANSWERS:
+        if results is run.results and known is cases:
+            return answers
+    answers = answers_of(run.results, cases, stands_alone=True)
+    _LAST_ANSWERS.insert(0, (run.results, cases, answers))
+    del _LAST_ANSWERS[_KEPT_POOLS:]
+    return answers
+
+
+def _pool(cases: Cases, baseline: Baseline) -> Pool:
     runs = () if isinstance(baseline, Missing) else baseline.runs
-    refs = {ref.id: ref for ref in sorted(cases, key=lambda ref: ref.id)}
-    known = [{ref.id: ref for ref in run.cases} for run in runs]
-    comparable = [
-        {i for i, ref in refs.items() if (was := others.get(i)) is not None and _is_comparable(was, ref)}
-        for others in known
-    ]
-    per_run = without_copies([scores_of(run.results, ids) for run, ids in zip(runs, comparable, strict=True)])
-    seen = _baseline_cases(baseline, known)
+    # Runs of one baseline mostly share their list of cases.
+    compared = {id(run.cases): run.cases for run in runs}
+    matched = {key: _match(cases, refs) for key, refs in compared.items()}
+    matches = [matched[id(run.cases)] for run in runs]
+    per_run = without_copies([answers_of(r.results, cases, m.comparable) for r, m in zip(runs, matches, strict=True)])
+    # Where the history chose the runs and the nearest tells its whole eval set, its cases alone: what was taken out
+    # before it and lives on in older runs is no news.
+    is_told = isinstance(baseline, Nearest) and baseline.runs[0].evalset is not None
+    seen, gone, categories = _seen(len(cases), matches[:1] if is_told else matches)
     return Pool(
-        refs=refs,
+        cases=cases,
         runs=tuple(runs),
-        before=pooled(per_run),
+        before=pooled(per_run, len(cases)),
         per_run=per_run,
         seen=seen,
-        changed=frozenset(i for i in refs if i in seen and not any(i in ids for ids in comparable)),
+        gone=gone,
+        categories_before=categories,
+        changed=frozenset(
+            i for i, is_seen in enumerate(seen) if is_seen and not any(match.comparable[i] for match in matches)
+        ),
     )
 
 
@@ -95,123 +119,85 @@ def mean(values: Sequence[float]) -> float:
     return values[0] if len(values) == 1 else math.fsum(values) / len(values)
 
 
-def means_of(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """The mean of each."""
-    return {name: found[0] if len(found) == 1 else math.fsum(found) / len(found) for name, found in scores.items()}
-
-
-def _baseline_cases(baseline: Baseline, known: Sequence[Mapping[str, CaseRef]]) -> dict[str, CaseRef]:
-    """The cases that the baseline has, by id.
-
-    Those of all its runs; the first, the nearest, wins. But where the history chose the runs and the nearest tells its
-    whole eval set, its cases alone: what was taken out before it and lives on in older runs is no news.
-    """
-    if isinstance(baseline, Nearest) and baseline.runs[0].evalset is not None:
-        return dict(known[0])
-    seen: dict[str, CaseRef] = {}
-    for cases in reversed(known):
-        seen.update(cases)
-    return seen
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The scores of one run by case, in the order of epochs."""
-
-    scores: dict[str, list[float]]
-    """What counts: the answers that were given to this run, or the copies of a case that has nothing else."""
-    epochs: dict[str, list[int]]
-    """Of `scores`."""
-    copies: frozenset[str]
-    """Cases that have nothing but answers from our cache, which another run was given: beside that one they are
-    nothing new."""
-
-
-def scores_of(
-    results: Sequence[Result], wanted: Mapping[str, object] | set[str], *, stands_alone: bool = False
-) -> Kept:
-    """Scores by case, for the cases wanted. Results are sorted by case and epoch.
-
-    Answers from our cache are those of other calls, each epoch its own: within one run they are samples like any.
-    stands_alone: the run is not pooled with others, so that nothing in it can be counted twice.
-    """
-    scores: dict[str, list[float]] = {}
-    epochs: dict[str, list[int]] = {}
-    cached, repeated = _copies(results)
-    if stands_alone:
-        cached = set()
-    if not cached and not repeated:
-        rows = [result for result in results if type(result) is Scored and result.case_id in wanted]
-        scores = {row.case_id: [row.score] for row in rows}
-        if len(scores) == len(rows):  # every case once, as most runs are
-            return Kept(scores, {row.case_id: [row.epoch] for row in rows}, frozenset())
-        scores = {}
-    copies: dict[str, list[tuple[int, float]]] = {}
-    for result in results:
-        case_id = result.case_id
-        if type(result) is not Scored or case_id not in wanted or (case_id, result.epoch) in repeated:
-            continue
-        if (case_id, result.epoch) in cached:
-            copies.setdefault(case_id, []).append((result.epoch, result.score))
-        elif case_id in scores:
-            scores[case_id].append(result.score)
-            epochs[case_id].append(result.epoch)
-        else:
-            scores[case_id] = [result.score]
-            epochs[case_id] = [result.epoch]
-    bare = frozenset(copies.keys() - scores.keys())
-    for case_id in bare:
-        epochs[case_id], scores[case_id] = map(list, zip(*copies[case_id], strict=True))
-    return Kept(scores, epochs, bare)
-
-
-def _copies(results: Sequence[Result]) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
-    """Results whose answer is from our cache, and those that the provider had given for the same case before.
-
-    A server that gives different cases the same response id does not number its responses; there ids say nothing.
-    """
-    first: dict[str, tuple[str, int]] = {}
-    cached: set[tuple[str, int]] = set()
-    repeated: set[tuple[str, int]] = set()
-    is_numbered = True
-    for result in results:
-        output = result.output
-        if output is None:
-            continue
-        if output.cached:
-            cached.add((result.case_id, result.epoch))
-        if (response := output.response_id) is not None:
-            case_id, epoch = first.setdefault(response, (result.case_id, result.epoch))
-            is_numbered = is_numbered and case_id == result.case_id
-            if epoch != result.epoch:
-                repeated.add((result.case_id, result.epoch))
-    return cached, repeated if is_numbered else set()
-
-
-def without_copies(runs: Sequence[Kept]) -> list[dict[str, list[float]]]:
-    """The scores of each run by case, copies left out: one run's stand for a case of which there is nothing else."""
-    if not any(kept.copies for kept in runs):
-        return [kept.scores for kept in runs]
-    known = {case_id for kept in runs for case_id in kept.scores.keys() - kept.copies}
-    found = []
-    for kept in runs:
-        found.append({i: scores for i, scores in kept.scores.items() if i not in kept.copies or i not in known})
-        known |= kept.copies
+def means_of(scores: Scores) -> Sequence[float]:
+    """The mean of each; NaN where there is none."""
+    known: dict[tuple[float, ...], float] = {(): math.nan}
+    found = array("d")
+    for values in scores:
+        if values not in known:
+            known[values] = mean(values)
+        found.append(known[values])
     return found
 
 
-def pooled(runs: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, list[float]]:
-    """The sorted scores of all runs by case."""
-    found: dict[str, list[float]] = {}
+# ---- which cases are the same -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Match:
+    """How the cases of a baseline's run lie to the candidate's."""
+
+    comparable: Sequence[int]
+    """1 for each of the candidate's cases that it has with the same content and scorers."""
+    categories: Sequence[tuple[str, ...] | None]
+    """By the candidate's cases: those that it gives the case; None where it does not have it."""
+    gone: Mapping[str, tuple[str, ...]]
+    """Cases that it alone has."""
+
+
+def _match(cases: Cases, others: Sequence[CaseRef]) -> _Match:
+    comparable, shared = bytearray(len(cases)), Shared()
+    if others is cases.refs:
+        return _Match(comparable=b"\1" * len(cases), categories=cases.categories, gone={})
+    categories: list[tuple[str, ...] | None] = [None] * len(cases)
+    gone: dict[str, tuple[str, ...]] = {}
+    mine = enumerate(cases.refs)
+    number, ref = next(mine, (-1, None))
+    for other in by_id(others):
+        while ref is not None and ref.id < other.id:
+            number, ref = next(mine, (-1, None))
+        if ref is None or ref.id != other.id:
+            gone[other.id] = shared(other.categories)
+            continue
+        categories[number] = shared(other.categories)
+        comparable[number] = _is_comparable(other, ref)
+    return _Match(comparable=comparable, categories=categories, gone=gone)
+
+
+def _seen(size: int, matches: Sequence[_Match]) -> tuple[Sequence[int], dict[str, tuple[str, ...]], frozenset[str]]:
+    """What these runs have, and the categories of it: of a case that several have the first one's, the nearest's."""
+    seen = bytearray(size)
+    gone: dict[str, tuple[str, ...]] = {}
+    names: set[tuple[str, ...]] = set()
+    for match in matches:
+        for number, categories in enumerate(match.categories):
+            if categories is not None and not seen[number]:
+                seen[number] = 1
+                names.add(categories)
+        for case_id, categories in match.gone.items():
+            gone.setdefault(case_id, categories)
+    return seen, gone, frozenset(name for group in (*names, *gone.values()) for name in group)
+
+
+def without_copies(runs: Sequence[Answers]) -> list[Scores]:
+    """The scores of each run, copies left out: one run's stand for a case of which there is nothing else."""
+    if not any(run.copies for run in runs):
+        return [run.scores for run in runs]
+    known = {i for run in runs for i, scores in enumerate(run.scores) if scores and i not in run.copies}
+    found: list[Scores] = []
     for run in runs:
-        for case_id, scores in run.items():
-            if case_id in found:
-                found[case_id] += scores
-            else:
-                found[case_id] = list(scores)
-    for values in found.values():
-        values.sort()
+        left_out = run.copies & known
+        found.append([() if i in left_out else scores for i, scores in enumerate(run.scores)])
+        known |= run.copies
     return found
+
+
+def pooled(runs: Sequence[Scores], size: int) -> Scores:
+    """The sorted scores of all runs by case."""
+    if len(runs) == 1:
+        return [scores if len(scores) < 2 else tuple(sorted(scores)) for scores in runs[0]]
+    shared = Shared()
+    return [shared(tuple(sorted([score for run in runs for score in run[number]]))) for number in range(size)]
 
 
 def _is_comparable(before: CaseRef, after: CaseRef) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from evalgate.gate.columns import Shared
 from evalgate.gate.family import SUITE_SHARE
 from evalgate.gate.looks import EPOCHS, LAST_SHARES, SHARES, go_on, is_ample, suite_go_on
 from evalgate.gate.pool import pool_of
@@ -22,7 +23,8 @@ def histories(pool: Sequence[Run], rules: Rules) -> dict[str, list[tuple[float, 
     """
     first, rest = pool[0], tuple(pool[1:])
     sides = take_sides(first, Pinned(runs=rest, why="pooled") if rest else Missing(reason="alone"), rules)
-    scores = {i: (*own, *sides.before.get(i, ())) for i, own in sides.after.items()}
+    shared = Shared()
+    scores = [shared((*own, *before)) for own, before in zip(sides.after, sides.before, strict=True)]
     return {name: [scores[i] for i in sides.scored(name)] for name in (EVERY_CASE, *sides.categories)}
 
 
@@ -67,9 +69,9 @@ def detectable(pool: Sequence[Run], rules: Rules, *, epochs: int | None) -> Mapp
     found: dict[str, float] = {}
     alike: dict[object, float | None] = {}
     by_category = histories(pool, rules)
-    overdispersion = pool_of(pool[0].cases, Pinned(runs=tuple(pool), why="pooled")).overdispersion
-    clustered = {EVERY_CASE for ref in pool[0].cases if ref.cluster is not None}
-    clustered |= {name for ref in pool[0].cases if ref.cluster is not None for name in ref.categories}
+    whole = pool_of(pool[0].cases, Pinned(runs=tuple(pool), why="pooled"))
+    overdispersion, cases = whole.overdispersion, whole.cases
+    clustered = {name for number in cases.clusters for name in (EVERY_CASE, *cases.categories[number])}
     for category, history in by_category.items():
         rule = rules.of(category)
         if rule.max_drop is None or rule.proof is not Proof.SHOWN or not history or category in clustered:

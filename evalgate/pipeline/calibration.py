@@ -109,9 +109,9 @@ class _Bench:
         sides = take_sides(first, pool, rules)
         by_run = (sides.after, *sides.runs_before)
         cases = tuple(
-            CaseScores(id=i, categories=ref.categories, by_run=tuple(tuple(run.get(i, ())) for run in by_run))
-            for i, ref in sorted(sides.refs.items())
-            if any(i in run for run in by_run)
+            CaseScores(id=sides.cases.ids[i], categories=categories, by_run=tuple(run[i] for run in by_run))
+            for i, categories in enumerate(sides.cases.categories)
+            if any(run[i] for run in by_run)
         )
         runs = tuple(found.baseline.runs)
         against = Against(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evalgate.stats.normal import log_sf, z_of_log_tail
-from evalgate.stats.permutation import Samples
+from evalgate.stats.permutation import Array, Samples
 
 PRIOR = 2.0
 """Pseudo-observations that pull a category's churn towards the suite's."""
@@ -33,7 +33,7 @@ def churn(observed: float, expected: float, suite_ratio: float) -> float:
     return (observed + PRIOR * suite_ratio) / (expected + PRIOR)
 
 
-def run_overdispersion(run_means: Sequence[Sequence[float]]) -> float:
+def run_overdispersion(run_means: Sequence[Sequence[float]] | Array) -> float:
     """How much more history runs differ as wholes than their cases' own noise explains; 1 is no more.
 
     run_means: one row a run, one column a case: the case's mean score in that run; at least two runs to say anything.

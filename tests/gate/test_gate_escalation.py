@@ -221,7 +221,7 @@ def test_copies_add_nothing_to_a_baseline() -> None:
     alone = verdict_of(after, Pinned(runs=(one,), why=""))
     for copied in (Pinned(runs=(one, _from_cache(two)), why=""), Pinned(runs=(_from_cache(two), one), why="")):
         assert found(verdict_of(after, copied), "facts").p == found(alone, "facts").p
-    assert pool_of(after.cases, Pinned(runs=(one, _from_cache(two)), why="")).per_run[1] == {}
+    assert pool_of(after.cases, Pinned(runs=(one, _from_cache(two)), why="")).per_run[1].count(()) == len(after.cases)
 
 
 def test_repeats_from_the_cache_stand_for_a_baseline_that_is_gone() -> None:
