@@ -14,6 +14,7 @@ import yaml
 from evalgate.errors import InputError
 from evalgate.github import step
 from evalgate.github.workflows import user_workflows
+from evalgate.pipeline.caching import most_bytes
 
 ROOT = Path(__file__).parents[2]
 ACTIONS = [ROOT / "action.yml", *sorted(ROOT.glob(".github/actions/*/action.yml"))]
@@ -82,15 +83,33 @@ def test_every_foreign_action_is_pinned_with_its_version(file: Path) -> None:
     """By the full commit, with the version beside it for the reader; our own by path or placeholder."""
     for line in re.findall(r"uses: .*", file.read_text("utf-8")):
         ours = r"\./\S*|OWNER/evalgate(/\.github/actions/[a-z]+)?@0{40}"
-        assert re.fullmatch(rf"uses: ({ours}|actions/[a-z-]+@[0-9a-f]{{40}} # v\d+\.\d+\.\d+)", line), line
+        assert re.fullmatch(rf"uses: ({ours}|actions/[a-z/-]+@[0-9a-f]{{40}} # v\d+\.\d+\.\d+)", line), line
 
 
 def test_the_same_action_is_pinned_to_one_commit_everywhere() -> None:
     """An update forgets no file."""
     pins = {
-        found for file in FILES for found in re.findall(r"(actions/[a-z-]+)@([0-9a-f]{40})", file.read_text("utf-8"))
+        found
+        for file in FILES
+        for found in re.findall(r"(actions/[a-z-]+)[a-z/-]*@([0-9a-f]{40})", file.read_text("utf-8"))
     }
     assert len({action for action, _ in pins}) == len(pins)
+
+
+def test_the_cache_of_calls_is_carried_from_job_to_job() -> None:
+    """Fetched before the gate and kept after it, failed or not, under names that GitHub does not let it overwrite."""
+    found = steps(ROOT / "evalgate/templates/workflows/evalgate.yml")
+    uses = [step.get("uses", "").partition("@")[0] for step in found]
+    fetch, gate, keep = (
+        found[uses.index(action)] for action in ("actions/cache/restore", "OWNER/evalgate", "actions/cache/save")
+    )
+    assert uses.index("actions/cache/restore") < uses.index("OWNER/evalgate") < uses.index("actions/cache/save")
+    assert fetch["with"]["path"] == keep["with"]["path"] == gate["env"]["EVALGATE_CACHE_DIR"]
+    assert fetch["with"]["key"] == keep["with"]["key"]
+    assert fetch["with"]["key"].startswith(fetch["with"]["restore-keys"])
+    assert "github.run_attempt" in keep["with"]["key"]
+    assert keep["if"].startswith("always()")
+    assert most_bytes(gate["env"]) == 256 << 20
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=name)
