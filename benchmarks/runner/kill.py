@@ -1,6 +1,6 @@
 """Ends `evalgate run` at random moments and resumes it until it is done, again and again; then counts what was lost.
 
-    python -m benchmarks.runner.kill [--kills 200] [--cases 2000] [--signal KILL|TERM|INT] [--steps]
+    python -m benchmarks.runner.kill [--kills 200] [--cases 2000] [--signal KILL|TERM|INT] [--steps] [--cache]
 
 Moments are uniform over the life of a whole run, as long as the last one that nobody disturbed: imports, calls,
 deciding, storing, clearing up. Each run has a folder and a history of its own, and an endpoint that counts every call.
@@ -38,7 +38,7 @@ version: 1
 suite: killed
 evalsets: [set.yaml]
 endpoint: {{kind: openai, base_url: "{url}", api_key_env: KILL_KEY, model: {model}}}
-run: {{concurrency: {concurrency}, cache: false}}
+run: {{concurrency: {concurrency}, cache: {cache}}}
 history: {{store: "sqlite:///history.db"}}
 """
 
@@ -108,7 +108,8 @@ class Job:
     cases: int
     concurrency: int
     url: str
-    steps: bool
+    steps: bool = False
+    cache: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ class Victim:
 
     def configure(self, model: str) -> None:
         job = self.job
-        text = CONFIG.format(url=job.url, concurrency=job.concurrency, model=model)
+        cache = "true" if job.cache else "false"
+        text = CONFIG.format(url=job.url, concurrency=job.concurrency, cache=cache, model=model)
         (self.folder / "evalgate.yaml").write_text(text)
 
     def begin_worse(self, history: Path) -> None:
@@ -155,7 +157,7 @@ class Victim:
         return subprocess.Popen(
             [sys.executable, "-c", code, "run", "--format", "json", *words],
             cwd=self.folder,
-            env={"KILL_KEY": "none", "PATH": ""},
+            env={"KILL_KEY": "none", "PATH": "", "EVALGATE_CACHE_DIR": str(self.folder / "cache")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -289,6 +291,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--latency-ms", type=float, default=50)
     parser.add_argument("--signal", choices=("KILL", "TERM", "INT"), default="KILL")
     parser.add_argument("--steps", action="store_true", help="a change for the worse: with repeats and fresh calls")
+    parser.add_argument("--cache", action="store_true", help="each run with a cache of calls")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(argv)
 
@@ -300,7 +303,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
     )  # so that the endpoint ends too
     with tempfile.TemporaryDirectory() as folder, counting.endpoint(given.latency_ms / 1000) as url:
-        job = Job(cases=given.cases, concurrency=given.concurrency, url=url, steps=given.steps)
+        job = Job(cases=given.cases, concurrency=given.concurrency, url=url, steps=given.steps, cache=given.cache)
         number = signal.Signals[f"SIG{given.signal}"]
         found = measure(Path(folder), job=job, kills=given.kills, number=number, seed=given.seed)
     signal.signal(signal.SIGTERM, before)

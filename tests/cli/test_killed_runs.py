@@ -17,7 +17,7 @@ from benchmarks.runner import counting, kill
 def test_whatever_moment_a_run_is_killed_at_it_comes_out_as_if_nobody_had(tmp_path: Path) -> None:
     """No result lost, doubled or wrong, no call repeated but those in flight, no journal left."""
     with counting.endpoint(0.02) as url:
-        job = kill.Job(cases=60, concurrency=4, url=url, steps=False)
+        job = kill.Job(cases=60, concurrency=4, url=url)
         found = kill.measure(tmp_path, job=job, kills=3, number=signal.SIGKILL, seed=7)
     assert found.is_good, found.table()
     assert (found.kills, found.results) == (3, 60 * found.runs)
