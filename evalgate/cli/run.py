@@ -119,6 +119,8 @@ def _next_step(done: Done, options: RunOptions) -> str | None:
         return f"Mend the history, then record what was run without repeating a call: {again}"
     if again and str(run.stopped).startswith(("budget", "call limit", "deadline")):
         return f"Raise it, then go on without repeating a call: {again}"
+    if verdict.verdict is VerdictName.INCONCLUSIVE and options.selection.changed_only:
+        return "To have every case judged, run it without --changed-only."
     if verdict.verdict is VerdictName.NOT_COMPARABLE:
         return "If the change is meant, begin a new baseline: record a run of it with `evalgate run --no-gate`."
     is_first = verdict.verdict is VerdictName.NO_BASELINE and verdict.baseline.kind == "missing"

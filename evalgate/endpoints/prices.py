@@ -49,7 +49,7 @@ def pricing_for(base_url: str, price: Price | None) -> Pricing:
             return (tokens.input * chosen.input_per_mtok_usd + tokens.output * chosen.output_per_mtok_usd) / 1e6
 
         return by_choice
-    if is_private(urlsplit(base_url).hostname or ""):
+    if _is_private(urlsplit(base_url).hostname or ""):
         return lambda tokens, models: None
     return _published(base_url)
 
@@ -81,8 +81,7 @@ def _published(base_url: str) -> Pricing:
     return by_list
 
 
-def is_private(host: str) -> bool:
-    """Whether a server is on this machine or in a private network, as far as its name tells."""
+def _is_private(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_private
     except ValueError:

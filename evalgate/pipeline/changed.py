@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from evalgate.config import Config
-from evalgate.endpoints.prices import is_private
+from evalgate.endpoints.http_settings import is_near
 from evalgate.gate import sentences
 from evalgate.history.store import History
 from evalgate.pipeline.load import Suite
@@ -105,8 +104,8 @@ def _unnamed(config: Config) -> str | None:
         return None
     if config.endpoint_kind != "openai":
         what = f"an endpoint of kind {config.endpoint_kind}"
-    elif is_private(urlsplit(endpoint.base_url).hostname or ""):
-        what = "an endpoint in a private network"
+    elif is_near(endpoint.base_url):
+        what = "an endpoint on this machine or in a private network"
     else:
         return None
     return f"{what} may have changed behind the same requests; name what it serves with `endpoint.version`"

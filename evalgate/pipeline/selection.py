@@ -116,7 +116,7 @@ def _names(groups: Iterable[Iterable[str]]) -> list[str]:
 # ---- a sample ---------------------------------------------------------------------------------------------
 
 
-def sample(cases: Sequence[Case], count: int, seed: int) -> tuple[Case, ...]:
+def sample(cases: Sequence[Case], count: int, seed: int) -> Sequence[Case]:
     """`count` of the cases, or all where there are no more, each category in proportion; in their own order.
 
     Cases with the same categories are a stratum; the strata share `count` by largest remainder. While `count` allows,
@@ -125,20 +125,19 @@ def sample(cases: Sequence[Case], count: int, seed: int) -> tuple[Case, ...]:
     A critical case is drawn like any other: always drawn, they would crowd out the rest of a small sample.
     """
     if count >= len(cases):
-        return tuple(cases)
-    strata: dict[tuple[str, ...], list[Case]] = defaultdict(list)
-    for case in sorted(cases, key=lambda case: (_place(case.id, seed), case.id)):
-        strata[tuple(sorted(case.categories))].append(case)
-    shares = _shares({names: len(members) for names, members in strata.items()}, count, _kept(strata, count, seed))
-    drawn = {case.id for names, members in strata.items() for case in members[: shares[names]]}
-    return tuple(case for case in cases if case.id in drawn)
+        return cases
+    strata: dict[tuple[str, ...], list[tuple[bytes, str]]] = defaultdict(list)
+    for case in cases:
+        place = hashlib.sha256(f"{seed}:{case.id}".encode("utf-8", "surrogatepass")).digest()
+        strata[tuple(sorted(case.categories))].append((place, case.id))
+    for members in strata.values():
+        members.sort()
+    shares = _shares({names: len(members) for names, members in strata.items()}, count, _kept(strata, count))
+    drawn = {case_id for names, members in strata.items() for _, case_id in members[: shares[names]]}
+    return gathered(case for case in cases if case.id in drawn)
 
 
-def _place(case_id: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{case_id}".encode("utf-8", "surrogatepass")).digest()
-
-
-def _kept(strata: dict[tuple[str, ...], list[Case]], count: int, seed: int) -> set[tuple[str, ...]]:
+def _kept(strata: dict[tuple[str, ...], list[tuple[bytes, str]]], count: int) -> set[tuple[str, ...]]:
     """The strata that give a case beforehand, so that no category goes without: at most `count`, and for each
     category the one that holds its first case."""
     sizes = Counter({name: 0 for names in strata for name in names})
@@ -147,8 +146,7 @@ def _kept(strata: dict[tuple[str, ...], list[Case]], count: int, seed: int) -> s
     kept: set[tuple[str, ...]] = set()
     for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
         if len(kept) < count and not any(name in names for names in kept):
-            holding = [names for names in strata if name in names]
-            kept.add(min(holding, key=lambda names: (_place(strata[names][0].id, seed), strata[names][0].id)))
+            kept.add(min((names for names in strata if name in names), key=lambda names: strata[names][0]))
     return kept
 
 

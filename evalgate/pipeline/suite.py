@@ -19,7 +19,7 @@ from evalgate.pipeline.judge import Judged, Place, compared_with, judge, unrecor
 from evalgate.pipeline.load import DEFAULT_CONFIG, Suite, load_config, load_suite, with_epochs
 from evalgate.pipeline.selection import Selection
 from evalgate.pipeline.sensitivity import seen_from, with_detectable
-from evalgate.records import Exceptions, Missing, Run, Verdict, VerdictName
+from evalgate.records import Exceptions, Missing, Run, Usage, Verdict, VerdictName
 
 if TYPE_CHECKING:
     from evalgate.config import Config
@@ -261,8 +261,13 @@ def _nothing_changed(task: _Task) -> Done:
     assert task.chosen is not None
     reason = f"{task.suite.notes[-1].removesuffix('.')}: nothing was called"
     done = nothing_done(VerdictName.INCONCLUSIVE, reason, task.rules, task.suite.config.suite, task.now)
-    summary = gate.summary_of(task.chosen.baseline, task.now)
-    return replace(done, judged=replace(done.judged, verdict=replace(done.verdict, baseline=summary)))
+    verdict = replace(
+        done.verdict,
+        baseline=gate.summary_of(task.chosen.baseline, task.now),
+        usage=Usage(tokens_in=0, tokens_out=0, cost_usd=0.0),
+        selection=str(task.options.selection),
+    )
+    return replace(done, judged=replace(done.judged, verdict=verdict))
 
 
 def _run_and_judge(task: _Task, progress: Progress) -> Done:

@@ -76,10 +76,12 @@ def test_where_nothing_changed_nothing_is_called_and_nothing_passes(project: Pro
     asked, verdict = asked_by(project, "--changed-only")
     (base,) = verdict["baseline"]["ids"]
     assert (asked, verdict["verdict"], verdict["exit_code"]) == ([], "inconclusive", 0)
+    assert (verdict["usage"]["calls"], verdict["usage"]["cost_usd"], verdict["selection"]) == (0, 0.0, "--changed-only")
     assert verdict["reason"] == f"no case has changed since run {base}, nor what is tested: nothing was called"
     assert len(project.evalgate("history", "--format", "json").json["runs"]) == 1
     said = project.evalgate("run", "--changed-only")
     assert said.out.startswith("INCONCLUSIVE")
+    assert "To have every case judged, run it without --changed-only." in said.out
     config = project.folder / "evalgate.yaml"
     change(config, "gate: {}", "gate: {when: {inconclusive: stop}}")
     assert project.evalgate("run", "--changed-only").code == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from builders import make_case
@@ -31,7 +32,7 @@ COUNTS = st.integers(min_value=1, max_value=60)
 SEEDS = st.integers(min_value=0, max_value=5)
 
 
-def ids(cases: tuple[Case, ...]) -> set[str]:
+def ids(cases: Sequence[Case]) -> set[str]:
     return {case.id for case in cases}
 
 
