@@ -33,7 +33,7 @@ from evalgate.runner.journal_lines import (
     to_line,
 )
 from evalgate.runner.meter import Meter
-from evalgate.runner.settling import Settling
+from evalgate.runner.settling import Settling, to_disk
 
 if sys.platform != "win32":
     import fcntl
@@ -233,7 +233,7 @@ class Journal:
             return
         file = self._let_go()
         try:
-            os.fsync(file.fileno())
+            to_disk(file.fileno())
         except OSError as error:
             raise _unwritable(self.path, error) from error
         finally:

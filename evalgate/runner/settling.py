@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -24,7 +25,7 @@ class Settling:
         """force: what brings a file, by its descriptor, to the disk."""
         self._number = file.fileno()
         self._soon_s = soon_s
-        self._force = force or _to_disk
+        self._force = force or to_disk
         self._thread: threading.Thread | None = None
         self._is_new = False
         self._ended = threading.Event()
@@ -56,8 +57,16 @@ class Settling:
                     return
 
 
-def _to_disk(number: int) -> None:
-    if hasattr(os, "fdatasync"):
-        os.fdatasync(number)
-    else:  # macOS, Windows
-        os.fsync(number)
+def to_disk(number: int) -> None:
+    """Forces a file, by its descriptor, to the disk. Where its file system knows no such thing, nothing is forced.
+
+    Raises OSError where the disk refuses.
+    """
+    try:
+        if hasattr(os, "fdatasync"):
+            os.fdatasync(number)
+        else:  # macOS, Windows
+            os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise

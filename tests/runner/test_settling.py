@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from evalgate.runner.settling import Settling
+from evalgate.runner.settling import Settling, to_disk
 
 
 def test_what_is_written_is_forced_to_the_disk_soon(tmp_path: Path) -> None:
@@ -53,3 +54,13 @@ def test_a_file_can_be_settled_for_real_and_without_any_write(tmp_path: Path) ->
         settling.written()
         settling.stop()
         settling.written()
+
+
+def test_a_file_system_that_cannot_force_ends_no_run() -> None:
+    """A pipe cannot either; a file that is closed is a fault all the same."""
+    reading, writing = os.pipe()
+    to_disk(writing)
+    os.close(reading)
+    os.close(writing)
+    with pytest.raises(OSError, match="descriptor"):
+        to_disk(writing)
