@@ -3,7 +3,7 @@
     python -m benchmarks.runner.ray_workers [--calls 20000] [--workers 2] [--latency-ms 20] [--kills 1]
 
 The workers are processes of a Ray cluster on this machine, the endpoint another process that counts every call. A
-worker is ended by SIGKILL when a third of the results are there; several kills are spread over the run. Exit code 1
+worker is ended by SIGKILL when half of the results are there; several kills are spread over the run. Exit code 1
 where a goal is missed.
 """
 
@@ -93,7 +93,7 @@ def run_and_kill(folder: Path, calls: int, workers: int, kills: int) -> tuple[fl
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=talk, stderr=talk)
         while process.poll() is None:
             time.sleep(0.05)
-            if len(killed) < kills and finished(folder) > calls * (len(killed) + 1) // (kills + 2):
+            if len(killed) < kills and finished(folder) > calls * (len(killed) + 1) // (kills + 1):
                 busy = workers_of(process.pid)
                 if busy:
                     os.kill(busy[0], signal.SIGKILL)

@@ -2,7 +2,7 @@
 
 gzip of JSON lines: a header with everything of the run but its cases and results, a line each for these, and a last
 line with the checksum of all before it. The same run gives the same bytes. What is read is checked to the last line
-before any of it is handed out.
+before any of it is handed out. Neither reading nor writing holds many cases or results in memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +23,7 @@ from evalgate.errors import Fault, InputError, StoreError
 from evalgate.history import run_file_rows as rows
 from evalgate.history.run_file_rows import SCHEMA, Outputs, Shard
 from evalgate.records import CaseRef, Json, Result, Run
+from evalgate.spool import gathered
 
 SUFFIX = ".evalrun"
 
@@ -162,7 +163,7 @@ class _Reader:
 
     def _whole(self, lines: gzip.GzipFile) -> RunFile:
         header = self._header(lines)
-        found = {kind: list(self._of_kind(lines, kind, header["counts"][kind])) for kind in rows.KINDS}
+        found = {kind: gathered(self._of_kind(lines, kind, header["counts"][kind])) for kind in rows.KINDS}
         checksum = self._digest.hexdigest()
         if self._row(lines) != {"end": checksum}:
             raise self._fault("its checksum is not that of its content", AGAIN)
@@ -205,7 +206,7 @@ class _Reader:
             before = key
             yield item
 
-    def _check_cases(self, found: Mapping[str, list[Any]]) -> None:
+    def _check_cases(self, found: Mapping[str, Sequence[Any]]) -> None:
         known = {case.id for case in found["case"]}
         for kind in ("result", "after", "before"):
             for result in found[kind]:

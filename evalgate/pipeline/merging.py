@@ -279,11 +279,10 @@ def _shared(chosen: Sequence[_Part]) -> list[Fault]:
 
 def _not_the_plan(chosen: Sequence[_Part]) -> list[Fault]:
     """All shards are there: together they hold all cases, unless somebody has changed one."""
-    cases = [case for part in chosen for case in part.run.cases]
-    shard = chosen[0].shard
-    if len(cases) == shard.cases and plan_of(cases) == shard.plan:
+    count, shard = sum(len(part.run.cases) for part in chosen), chosen[0].shard
+    if count == shard.cases and plan_of(case for part in chosen for case in part.run.cases) == shard.plan:
         return []
-    what = f"the shards hold {len(cases):,} cases, not the {shard.cases:,} that were to run"
+    what = f"the shards hold {count:,} cases, not the {shard.cases:,} that were to run"
     return [Fault(where="merge", what=what, hint="Run all shards again with one evalgate.")]
 
 

@@ -17,7 +17,7 @@ from evalgate.pipeline.judge import Place
 from evalgate.pipeline.load import Suite, load_suite, with_epochs
 from evalgate.pipeline.shard_parts import Part
 from evalgate.pipeline.suite import Interrupted, RunOptions, engine_of
-from evalgate.records import Case, CaseRef, Failed, Run, fingerprint
+from evalgate.records import Case, CaseRef, Failed, Run, fingerprint, fingerprint_of
 
 if TYPE_CHECKING:
     from evalgate.pipeline.execute import Execution
@@ -63,11 +63,18 @@ def default_file(part: Part) -> Path:
 
 def plan_of(cases: Iterable[Case | CaseRef]) -> str:
     """Fingerprint of a list of cases, whatever their order: equal for the shards' common plan and what they hold."""
-    rows = []
-    for case in cases:
-        content = case.content() if isinstance(case, Case) else case.content
-        rows.append([case.id, sorted(case.categories), content, case.critical, case.cluster])
-    return fingerprint(sorted(rows, key=lambda row: str(row[0])))
+    return fingerprint_of(
+        fingerprint(
+            [
+                case.id,
+                sorted(case.categories),
+                case.content() if isinstance(case, Case) else case.content,
+                case.critical,
+                case.cluster,
+            ]
+        )
+        for case in cases
+    )
 
 
 def run_shard(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from evalgate.history import run_file
 from evalgate.history.store import History
 from evalgate.records import CaseRef, Output, Run
 from tests.builders import NOON, Made, make_scored, peak_bytes
@@ -23,3 +24,15 @@ def test_a_run_is_written_without_being_held_as_rows(tmp_path: Path) -> None:
             history.write_run(run, requests=requests)
         assert len(history.read_run("large").results) == CASES
     assert peak[0] < MOST_BYTES
+
+
+def test_a_run_file_is_written_and_read_without_being_held(tmp_path: Path) -> None:
+    """What passes through memory is a line at a time, and a few numbers a case stay."""
+    cases = Made(CASES, lambda n: CaseRef(id=f"case-{n:05}", categories=(f"facts-{n % 5}",), input=f"{n}?" * 50))
+    results = Made(CASES, lambda n: make_scored(f"case-{n:05}", output=Output(text=f"{n} " * 50, latency_s=0.5)))
+    run = Run(id="large", suite="s", created=NOON, cases=cases, results=results)  # type: ignore[arg-type]
+    with peak_bytes() as peak:
+        run_file.write(tmp_path / "a", run)
+        read = run_file.read(tmp_path / "a").run
+    assert peak[0] < MOST_BYTES
+    assert (len(read.cases), len(read.results), read.results[7]) == (CASES, CASES, results[7])
