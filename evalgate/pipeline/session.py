@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.endpoints.masking import mask
@@ -78,10 +79,7 @@ class Session:
         self.notes: list[str] = []
 
     async def call(self, plan: Plan) -> Outcome:
-        """The results of a plan at the endpoint under test, or what it answered to the same requests before.
-
-        Workers of an engine make every call.
-        """
+        """The results of a plan at the endpoint under test, or what it answered to the same requests before."""
         if self._workers is not None:
             return self._noted(await self._spread(plan, self._workers))
         outcome = await run_plan(
@@ -107,9 +105,25 @@ class Session:
             max_calls=self._allowance.left,
             journal=self._journal,
             progress=self._progress,
+            **self._memory(),
         )
         self._allowance.lower(used.requests - before)
         return outcome
+
+    def _memory(self) -> Mapping[str, Any]:
+        """What workers are spared, and what they answer, kept here: their machines share no cache."""
+        remembering = self._remembering
+        if remembering is None:
+            return {}
+        render = self._suite.renderer()
+
+        def recall(case: Case, epoch: int) -> Output | None:
+            try:
+                return remembering.recall(render(case, epoch))
+            except InputError:
+                return None  # its result is a `Failed` that says so
+
+        return {"recall": recall, "keep": lambda case, epoch, output: remembering.keep(render(case, epoch), output)}
 
     def _recall(self, request: Request) -> Output | None:
         return None if self._remembering is None else self._remembering.recall(request)

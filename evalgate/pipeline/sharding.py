@@ -146,7 +146,17 @@ def _shard(part: Part, planned: Sequence[Case], scorers: str) -> Shard:
 def _part_of(suite: Suite, part: Part) -> Suite:
     """The suite with the cases of a part, and with its share of what may be spent."""
     asked = suite.config.run
-    budget = None if asked.budget_usd is None else asked.budget_usd / part.count
     calls = None if asked.max_calls is None else (asked.max_calls + part.count - part.index) // part.count
-    config = replace(suite.config, run=replace(asked, budget_usd=budget, max_calls=calls))
-    return replace(suite, config=config, selected=part.of(suite.selected))
+    run = replace(
+        asked,
+        budget_usd=None if asked.budget_usd is None else asked.budget_usd / part.count,
+        max_calls=calls,
+        requests_per_minute=_minute(asked.requests_per_minute, part.count),
+        tokens_per_minute=_minute(asked.tokens_per_minute, part.count),
+    )
+    return replace(suite, config=replace(suite.config, run=run), selected=part.of(suite.selected))
+
+
+def _minute(bound: float | None, count: int) -> float | None:
+    """A part's share of what all may do in a minute."""
+    return None if bound is None else max(1.0, bound / count)

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Protocol, TypeAlias
 
 from evalgate.errors import CallFault
-from evalgate.records import Case, Output, Result, Scored
+from evalgate.records import Case, Failed, Output, Result, Scored, Stage
 from evalgate.runner.collected import Collected
 from evalgate.runner.interrupts import on_interrupt
 from evalgate.runner.journal import Journal
@@ -43,7 +43,7 @@ class Batch:
 
     items: tuple[tuple[Case, int], ...]
     kept: Mapping[Key, Result]
-    """Of an earlier session: what was answered and is only judged again."""
+    """What was answered already, in an earlier session or to the same request, and is only judged."""
     limits: Limits
     max_calls: int | None
     deaths: int = 0
@@ -130,13 +130,18 @@ async def spread(
     max_calls: int | None,
     journal: Journal,
     progress: Progress,
+    recall: Callable[[Case, int], Output | None] = lambda case, epoch: None,
+    keep: Callable[[Case, int, Output], object] = lambda case, epoch, output: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """What `runner.run.run` gives for the same plan. max_calls: requests that may still be sent; None: no bound.
+    """What `runner.run.run` gives for the same plan.
+
+    max_calls: requests that may still be sent; None: no bound. recall: the earlier answer to the same request; keep: is
+    given each new answer.
 
     Raises StoreError when the journal cannot be written, and what workers raise; what was told is kept.
     """
-    return await _Spread(plan, workers, limits, max_calls, journal, progress, clock).run(scorers)
+    return await _Spread(plan, workers, limits, max_calls, journal, progress, recall, keep, clock).run(scorers)
 
 
 @dataclass(kw_only=True)
@@ -159,6 +164,8 @@ class _Spread:
     max_calls: int | None
     journal: Journal
     progress: Progress
+    recall: Callable[[Case, int], Output | None]
+    keep: Callable[[Case, int, Output], object]
     clock: Callable[[], float]
     results: Collected = field(default_factory=Collected)
     stopped: str | None = None
@@ -166,6 +173,7 @@ class _Spread:
     was_answered: bool = False
     notes: list[str] = field(default_factory=list)
     answered: dict[Key, Result] = field(default_factory=dict)
+    recalled: set[Key] = field(default_factory=set)
     """Told in this session, and not judged yet."""
 
     async def run(self, scorers: Callable[[Case], Sequence[Scorer]]) -> Outcome:
@@ -256,11 +264,9 @@ class _Spread:
         items = again.items if again is not None else tuple(islice(self.todo, self.size))
         if not items:
             return None
-        keys = [(case.id, epoch) for case, epoch in items]
-        kept = {key: self.journal.kept[key] for key in keys if key in self.journal.kept}
         return Batch(
             items=items,
-            kept=kept | {key: self.answered[key] for key in keys if key in self.answered},
+            kept=self._known(items),
             limits=replace(
                 self.limits,
                 concurrency=max(1, self.limits.concurrency // self.workers.count),
@@ -270,6 +276,20 @@ class _Spread:
             max_calls=share_calls,
             deaths=0 if again is None else again.deaths,
         )
+
+    def _known(self, items: Sequence[tuple[Case, int]]) -> dict[Key, Result]:
+        """What needs no call any more, with its answer."""
+        found: dict[Key, Result] = {}
+        for case, epoch in items:
+            key = (case.id, epoch)
+            known = self.answered.get(key) or self.journal.kept.get(key)
+            if known is None and (output := self.recall(case, epoch)) is not None:
+                cause = "not judged yet"
+                known = Failed(case_id=case.id, epoch=epoch, stage=Stage.SCORER, cause=cause, output=output, attempts=0)
+                self.recalled.add(key)
+            if known is not None:
+                found[key] = known
+        return found
 
     def _peek(self) -> bool:
         """Whether a case has not been in any batch yet."""
@@ -326,18 +346,28 @@ class _Spread:
             self.answered[key] = result
             self.journal.write_unjudged(result)
             self.journal.used.count(result)
+            self._keep(running.left[key], result)
+
+    def _keep(self, item: tuple[Case, int], result: Result) -> None:
+        if result.output is not None:
+            self.keep(*item, result.output)
 
     def _take_result(self, told: Made, running: _Running) -> None:
         result = told.result
         key = (result.case_id, result.epoch)
-        if running.left.pop(key, None) is None:
+        item = running.left.pop(key, None)
+        if item is None:
             return  # told twice
+        # What was recalled is new to this run, though its worker had only to judge it.
+        is_rejudged = told.is_rejudged and key not in self.recalled
         self.answered.pop(key, None)
         running.made += 1
         self.was_answered = self.was_answered or result.output is not None
-        self.journal.write(result, is_rejudged=told.is_rejudged)
-        if not told.is_rejudged:
+        self.journal.write(result, is_rejudged=is_rejudged)
+        if not is_rejudged:
             self.journal.used.count(result)
+        if not told.is_rejudged:
+            self._keep(item, result)
         self.results.add(result)
         self.progress.advance(result)
 

@@ -97,6 +97,7 @@ class FakeWorkers:
 
 def spread_out(workers: Any, cases: tuple[Case, ...], *, journal: Journal | None = None, **limits: Any) -> Outcome:
     max_calls = limits.pop("max_calls", None)
+    memory = {name: limits.pop(name) for name in ("recall", "keep") if name in limits}
     return asyncio.run(
         spread(
             Plan(cases=cases),
@@ -106,6 +107,7 @@ def spread_out(workers: Any, cases: tuple[Case, ...], *, journal: Journal | None
             max_calls=max_calls,
             journal=journal or Journal.null(),
             progress=Silent(),
+            **memory,
         )
     )
 
@@ -214,6 +216,23 @@ def test_an_answer_outlives_the_worker_that_was_having_it_judged(tmp_path: Path)
     journal, (result,) = resumed(tmp_path / "j.jsonl")
     journal.close()
     assert (journal.used.calls, isinstance(result, Scored)) == (1, True)
+
+
+def test_what_was_answered_before_is_only_judged_and_what_is_new_is_kept() -> None:
+    """The cache stays where the run was started: workers are given the answers, and give theirs."""
+    known = {"case-0001": make_output("4", cached=True), "case-0002": make_output("5", cached=True)}
+    kept: list[tuple[str, int, str | None]] = []
+    endpoint = FakeEndpoint()
+    outcome = spread_out(
+        FakeWorkers(endpoint),
+        make_cases(5),
+        recall=lambda case, epoch: known.get(case.id),
+        keep=lambda case, epoch, output: kept.append((case.id, epoch, output.text)),
+    )
+    assert sorted(case for case, _ in endpoint.asked) == ["case-0000", "case-0003", "case-0004"]
+    assert sorted(kept) == [("case-0000", 1, "4"), ("case-0003", 1, "4"), ("case-0004", 1, "4")]
+    assert [getattr(result, "score", None) for result in outcome.results] == [1, 1, 0, 1, 1]
+    assert (outcome.usage.calls, outcome.usage.calls_saved) == (3, 2)
 
 
 def test_an_endpoint_that_is_not_there_ends_the_run() -> None:
