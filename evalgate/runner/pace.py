@@ -6,6 +6,7 @@ Starts wide: at a server that bears `most` calls in flight nobody waits. Beyond 
   the adaptive retry mode of AWS's clients. Departures: a quarter of the calls has to be refused, since a refusal now
   and then costs its own call a pause and no other call a thing; and the curve is as long as some twenty calls take,
   so that it suits one call a second and five hundred;
+- answers that take longer and longer narrow the width where that costs nothing (`strain`);
 - server errors, time-outs and lost connections narrow the width mildly, and only where most calls meet them. Where
   nothing is answered at all, one call at a time looks whether the server is back, and the others keep their attempts;
 - what the provider says is left of its limits is not overdrawn, and what the user allows a minute is not exceeded.
@@ -21,6 +22,7 @@ from typing import Final
 
 from evalgate.records import Remaining
 from evalgate.runner.buckets import Bucket
+from evalgate.runner.strain import Strain
 
 ROUND: Final = 40
 """Outcomes that a round has at least: fewer say too little about a share. Where a tenth is refused by chance, a
@@ -76,6 +78,7 @@ class Pace:
         self._slowed_at = 0.0
         self._was_held = False
         """Whether the rate made anybody wait in this round."""
+        self._strain = Strain(most)
         self._too_wide = float(most)
         """The width at which most calls failed."""
         self._is_known = False
@@ -90,9 +93,14 @@ class Pace:
         """What a call uses, smoothed; None: nobody has told yet."""
         self.round = 0
         self._round_at = 0.0
-        self._begun = self._answers = self._refusals = self._failures = 0
+        self._begun = self._answers = self._refusals = self._failures = self._timeouts = 0
         self._asked_s = 0.0
         """The longest wait that a refused call of this round was told."""
+
+    @property
+    def width(self) -> float:
+        """How many calls may be in flight, refusals and amounts apart."""
+        return self._width
 
     # ---- places ----
 
@@ -117,8 +125,8 @@ class Pace:
                 self.leave()
             raise
 
-    def answered(self, round: int, tokens: int | None = None) -> None:
-        """A call was answered. tokens: that it used, where that is known."""
+    def answered(self, round: int, tokens: int | None = None, latency_s: float | None = None) -> None:
+        """A call was answered. tokens: that it used; latency_s: that it took; where these are known."""
         if self._is_bounded or self._buckets:
             self._charge(tokens)
         self._is_known = True
@@ -128,7 +136,9 @@ class Pace:
             self._answers += 1
             if self._rate is not None:
                 self._speed_up()
-            if self._width < self._most:
+            if latency_s is not None:
+                self._feel(latency_s)
+            if self._width < self._strain.useful:
                 self._widen()
             self._end_round()
         self.leave()
@@ -156,13 +166,15 @@ class Pace:
         """A call met a time-out, or else a server's error or a lost connection."""
         if round == self.round:
             self._failures += 1
+            self._timeouts += timed_out
             is_dead = self._answers == 0 and self._failures >= max(DEAD, min(20, self._places))
             if is_dead and not timed_out and not self._is_known:
                 self._begin_round(self._now())  # it may be starting: how wide it is remains to be seen
             elif not timed_out and (is_dead or self._outage_at is not None):
                 self._look_out()
             elif is_dead or self._failures * 2 >= max(ROUND, self._places, self._outcomes):
-                self._narrow(0.5 if is_dead else 0.75)
+                is_slow = 2 * self._timeouts > self._failures
+                self._narrow(max(0.5, self._answers / self._outcomes) if is_slow else 0.75, is_useful=not is_slow)
             self._end_round()
         self.leave()
 
@@ -184,7 +196,7 @@ class Pace:
 
     def _count_anew(self, now: float) -> None:
         self._round_at = now
-        self._begun = self._answers = self._refusals = self._failures = 0
+        self._begun = self._answers = self._refusals = self._failures = self._timeouts = 0
         self._asked_s = 0.0
         self._was_held = False
 
@@ -219,15 +231,31 @@ class Pace:
 
     # ---- width ----
 
-    def _narrow(self, factor: float) -> None:
+    def _narrow(self, factor: float, *, is_useful: bool) -> None:
+        """is_useful: the width that was would serve if the calls did not fail."""
         self._too_wide = self._width
         self._set_width(max(1.0, self._width * factor))
+        if not is_useful:
+            self._strain.useful = self._width
         self._begin_round(self._now())
+
+    def _feel(self, latency_s: float) -> None:
+        strain = self._strain
+        strain.add(latency_s)
+        if strain.count < max(ROUND, self._places):
+            return
+        now = self._now()
+        if self._rate is not None or self._was_held:
+            strain.forget(now)
+            return
+        strain.judge(self._width, now)
+        if strain.useful < self._width:
+            self._set_width(strain.useful)
 
     def _widen(self) -> None:
         """By half the way to the width that was too much in each round, at least by one."""
         step = max(1.0, (self._too_wide - self._width) / 2)
-        self._set_width(min(float(self._most), self._width + step / self._width))
+        self._set_width(min(self._strain.useful, self._width + step / self._width))
 
     def _set_width(self, width: float) -> None:
         self._width = width

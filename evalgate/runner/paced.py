@@ -46,7 +46,7 @@ class Paced:
         except BaseException:  # the endpoint's own code broke
             pace.answered(entered)
             raise
-        pace.answered(entered, _tokens(output))
+        pace.answered(entered, _tokens(output), output.latency_s)
         return output
 
 

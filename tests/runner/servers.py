@@ -26,13 +26,15 @@ class Server:
 
     async def call(self, request: Request) -> Output:
         self.asked += 1
-        self.begun_at.append(self.now())
+        begun_at = self.now()
+        self.begun_at.append(begun_at)
         self.active += 1
         self.most_active = max(self.most_active, self.active)
         try:
             await self.admit(request)
             await self.work()
-            return make_output(cost_usd=0.0, tokens_in=100, tokens_out=10)
+            latency_s = self.now() - begun_at
+            return make_output(cost_usd=0.0, tokens_in=100, tokens_out=10, latency_s=latency_s)
         finally:
             self.active -= 1
 
@@ -124,13 +126,24 @@ class AnnouncingWindow(Window):
 class Slots(Server):
     """Works on `slots` calls at a time; the others wait in line."""
 
-    def __init__(self, *, slots: int, takes_s: float = 0.05, sigma: float = 0.0) -> None:
-        super().__init__(takes_s=takes_s, sigma=sigma)
+    def __init__(self, *, slots: int, takes_s: float = 0.05, sigma: float = 0.0, seed: int = 1) -> None:
+        super().__init__(takes_s=takes_s, sigma=sigma, seed=seed)
         self._free = asyncio.Semaphore(slots)
 
     async def work(self) -> None:
         async with self._free:
             await super().work()
+
+
+class Longer(Server):
+    """Answers take `factor` times as long from a moment on, however many are in flight."""
+
+    def __init__(self, begin_s: float, factor: float, *, takes_s: float, sigma: float) -> None:
+        super().__init__(takes_s=takes_s, sigma=sigma)
+        self._begin_s, self._factor = begin_s, factor
+
+    def _duration_s(self) -> float:
+        return super()._duration_s() * (self._factor if self.now() >= self._begin_s else 1)
 
 
 class Sometimes(Server):

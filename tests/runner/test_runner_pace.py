@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import statistics
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from runner_fakes import FakeScorer, go
-from servers import Announcing, AnnouncingWindow, Bucket, Outage, Server, Slots, Sometimes, Window, share_of
+from servers import Announcing, AnnouncingWindow, Bucket, Longer, Outage, Server, Slots, Sometimes, Window, share_of
 from virtual_time import LoopTime, run_virtually
 
 from evalgate.errors import CallFault
@@ -169,6 +170,63 @@ def test_tokens_of_a_minute_are_kept_by_the_mean_of_those_before() -> None:
     assert begun[1] >= 0.5
     assert all(last - first >= 59 for first, last in zip(begun, begun[61:], strict=False))
     assert took_s <= 1.2 * 180
+
+
+# ---- answers that take longer ----
+
+
+def widths_of(server: Server, cases: int) -> tuple[Outcome, float, float]:
+    """A run, the seconds that it took, and the width that it ended with."""
+    pace = Pace(64)
+    outcome, took_s = simulated(server, cases, pace=pace, deadline_s=None)
+    return outcome, took_s, pace.width
+
+
+def mean_latency_s(outcome: Outcome) -> float:
+    return statistics.fmean(result.output.latency_s or 0 for result in outcome.results if result.output)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("sigma", [0.0, 0.5, 1.0])
+def test_a_queue_at_the_server_is_shortened_and_no_answer_comes_later(sigma: float, seed: int) -> None:
+    """Eight at a time, 64 in flight: hardly slower than without any pace, and answers have waited for less."""
+    paced, took_s, width = widths_of(Slots(slots=8, takes_s=1, sigma=sigma, seed=seed), 1000)
+    server = Slots(slots=8, takes_s=1, sigma=sigma, seed=seed)
+    main = go(1000, endpoint=server, time=LoopTime(), concurrency=64, scorers=[FakeScorer()], deadline_s=None)
+    free, free_s = run_virtually(main)
+    assert took_s <= free_s / 0.95
+    assert 8 <= width < 60
+    assert mean_latency_s(paced) < 0.85 * mean_latency_s(free)
+
+
+@pytest.mark.parametrize(("sigma", "within"), [(0.0, 1.0), (0.5, 1.05), (1.0, 1.05), (1.5, 1.05)])
+def test_answers_of_different_lengths_are_no_queue(sigma: float, within: float) -> None:
+    """Where they are all alike nothing is tried at all; where they are not, a trial costs a round."""
+    _, took_s, width = widths_of(Server(takes_s=1, sigma=sigma), 2000)
+    main = go(2000, endpoint=Server(takes_s=1, sigma=sigma), time=LoopTime(), scorers=[FakeScorer()], deadline_s=None)
+    assert took_s <= within * run_virtually(main)[1] + 1e-6
+    assert width == 64
+
+
+@pytest.mark.parametrize("factor", [1.5, 3])
+def test_cases_that_take_longer_are_no_queue(factor: float) -> None:
+    """Half way the answers become longer: narrower is tried, does not help, and is taken back."""
+    _, took_s, width = widths_of(Longer(20, factor, takes_s=1, sigma=0.5), 2000)
+    main = go(
+        2000,
+        endpoint=Longer(20, factor, takes_s=1, sigma=0.5),
+        time=LoopTime(),
+        scorers=[FakeScorer()],
+        deadline_s=None,
+    )
+    assert took_s <= 1.1 * run_virtually(main)[1]
+    assert width == 64
+
+
+def test_an_overloaded_server_is_given_fewer_calls_until_it_answers_in_time() -> None:
+    """Eight at a time take 3 s each; 64 at once would all run into the time-out, again and again."""
+    outcome, _ = simulated(Slots(slots=8, takes_s=3), 200, timeout_s=10)
+    assert scored(outcome) == 200
 
 
 # ---- a server that is away ----
