@@ -273,9 +273,9 @@ def _lives(victim: Victim, found: Found, moment_s: float | None, number: int) ->
 
 
 def _check_end(victim: Victim, found: Found, code: int, err: str, number: int) -> None:
-    """A process that is asked to end says so, and how to go on once it has begun."""
+    """A process that is asked to end says so, unless Python itself was still starting, or ending, it."""
     found.ends[signal.Signals(-code).name if code < 0 else f"exit {code}"] += 1
-    if number == signal.SIGKILL or code in (0, 1) or (number == signal.SIGTERM and code == -number):
+    if number == signal.SIGKILL or code in (0, 1, -number):
         return
     if code != 130 or "interrupted" not in err or "Traceback" in err:
         found.faults.append(f"{victim.folder.name}: exit {code} after a signal: {err[-500:]}")
