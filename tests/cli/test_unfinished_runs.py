@@ -147,6 +147,21 @@ def test_two_runs_at_once_on_one_store_are_both_kept(project: Project) -> None:
     assert [row[1:] for row in rows] == [(40, 40), (40, 40)]
 
 
+def test_a_bare_resume_takes_the_newest_run_that_it_can_go_on_with(project: Project) -> None:
+    """Parts and selections of one suite are unfinished side by side; only where none fits is the newest refused."""
+    build(project, categories={"facts": 20, "numbers": 20})
+    config = project.folder / "evalgate.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("max_retries: 0", "max_retries: 0, budget_usd: 0.01"))
+    for category in ("facts", "numbers"):
+        assert project.evalgate("run", "--category", category).code == 3
+    config.write_text(text)
+    said = project.evalgate("run", "--category", "facts", "--resume", "--format", "json")
+    assert (said.code, list(said.json["categories"])) == (0, ["*", "facts"])
+    said = project.evalgate("run", "--category", "facts", "--resume")
+    assert said.code == 2 and "or others are selected" in " ".join(said.err.split())
+
+
 def test_a_clock_that_was_set_back_hides_no_run(project: Project) -> None:
     """A run begun by a clock that went ahead is found by its id, and finished by one that is right again."""
     build(project, categories=GOOD)
