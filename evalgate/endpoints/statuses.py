@@ -25,7 +25,7 @@ _CHECK = {
     CallFault.NOT_FOUND: "Check the URL's path and the model's name",
     CallFault.TIMEOUT: "The server gave up waiting",
     CallFault.SERVER: "Check the server's log",
-    CallFault.RATE_LIMITED: "Lower run.concurrency if it goes on",
+    CallFault.RATE_LIMITED: "Write run.requests_per_minute, or lower run.concurrency, if it goes on",
     CallFault.REFUSED_REQUEST: "Check the request: params, messages and body",
 }
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from evalgate.records import Remaining
-from evalgate.runner.buckets import Bucket
+from evalgate.runner.buckets import Amounts
 from evalgate.runner.strain import Strain
 
 ROUND: Final = 40
@@ -45,8 +45,6 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 2.0
 OUTAGE_S: Final = 30.0
 """How long a server that answers nobody is spared; later every call looks for itself, and the run comes to its end."""
-LONGEST_RESET_S: Final = 120.0
-"""A limit that is whole again only later than this is not waited for before the provider refuses a call."""
 LONGEST_CLOSURE_S: Final = 600.0
 """A provider that asks for more has no quota left; the calls themselves give up on it."""
 
@@ -60,8 +58,7 @@ class Pace:
     ) -> None:
         """most: calls in flight. The others: what may begin within any 60 s; None: no bound. How many tokens a call
         will use is taken from the mean of those before; until one is answered, calls go alone."""
-        given = {"requests": requests_per_minute, "tokens": tokens_per_minute}
-        self._per_minute = {unit: amount for unit, amount in given.items() if amount is not None}
+        self._amounts = Amounts(requests_per_minute, tokens_per_minute)
         self._most = most
         self._width = float(most)
         self._places = most
@@ -86,11 +83,6 @@ class Pace:
         self._outage_at: float | None = None
         """Since when nothing is answered."""
         self._pause_s = FIRST_PAUSE_S
-        self._buckets: dict[tuple[str, str], Bucket] = {}
-        """By unit, and whose limit it is: `ours` or `theirs`."""
-        self._is_bounded = bool(self._per_minute)
-        self._tokens: float | None = None
-        """What a call uses, smoothed; None: nobody has told yet."""
         self.round = 0
         self._round_at = 0.0
         self._begun = self._answers = self._refusals = self._failures = self._timeouts = 0
@@ -108,7 +100,7 @@ class Pace:
         """Whether a call may begin at once; then it has its place."""
         if self._active >= self._places or self._waiting or self._first:
             return False
-        if (self._open_at or self._is_bounded) and self._closed_s() > 0:
+        if (self._open_at or self._amounts.are_bounded) and self._closed_s() > 0:
             return False
         self._begin()
         return True
@@ -127,8 +119,8 @@ class Pace:
 
     def answered(self, round: int, tokens: int | None = None, latency_s: float | None = None) -> None:
         """A call was answered. tokens: that it used; latency_s: that it took; where these are known."""
-        if self._is_bounded or self._buckets:
-            self._charge(tokens)
+        if self._amounts.are_bounded:
+            self._amounts.used(tokens)
         self._is_known = True
         if self._outage_at is not None:
             self._end_outage()
@@ -183,6 +175,10 @@ class Pace:
         self._active -= 1
         if self._waiting or self._first:
             self._wake()
+
+    def told(self, quotas: Sequence[Remaining]) -> None:
+        """What the provider says is left of its limits."""
+        self._amounts.told(quotas, self._now())
 
     # ---- rounds ----
 
@@ -281,36 +277,6 @@ class Pace:
         self._set_width(max(1.0, self._width / 2))
         self._begin_round(self._now())
 
-    # ---- amounts ----
-
-    def told(self, quotas: Sequence[Remaining]) -> None:
-        """What the provider says is left. It says so of a moment that has passed: our own count goes on from the lowest
-        that it named, and rises with time only."""
-        now = self._now()
-        for quota in quotas:
-            key = (quota.unit, "theirs")
-            if quota.limit is not None and quota.left >= quota.limit:
-                self._buckets.pop(key, None)
-                continue
-            earlier = self._buckets.get(key)
-            # Whoever began before the first report and is under way is in the next ones.
-            level = quota.left if earlier is None else min(earlier.level(now), quota.left)
-            most = math.inf if quota.limit is None else quota.limit
-            comes_back = quota.refills and quota.limit is not None and quota.reset_s > 0
-            rate = (most - quota.left) / quota.reset_s if comes_back else 0.0
-            full_at = math.inf if comes_back else now + quota.reset_s
-            self._buckets[key] = Bucket(level=level, most=most, rate=rate, now=now, full_at=full_at)
-        self._is_bounded = bool(self._buckets or self._per_minute)
-
-    def _charge(self, tokens: int | None) -> None:
-        """Puts what a call used in the place of what was expected."""
-        expected = self._tokens
-        used = 0.0 if tokens is None else float(tokens)
-        self._tokens = used if expected is None else expected + (used - expected) / 16
-        for (unit, _), bucket in self._buckets.items():
-            if unit == "tokens":
-                bucket.take(used - (expected or 0.0))
-
     # ---- the door ----
 
     def _now(self) -> float:
@@ -320,19 +286,8 @@ class Pace:
         """Seconds until the next call may begin; infinite: until another has come to its end."""
         now = self._now()
         closed_s = self._open_at - now
-        if self._per_minute:  # the first time: the loop's clock cannot be read before the loop runs
-            for unit, a_minute in self._per_minute.items():
-                self._buckets[(unit, "ours")] = Bucket.of_minute(a_minute, now)
-            self._per_minute = {}
-        for (unit, whose), bucket in self._buckets.items():
-            amount = 1.0 if unit == "requests" else self._tokens
-            if amount is None:
-                if whose == "ours" and self._active:
-                    return math.inf
-                continue
-            wait_s = bucket.wait_s(amount, now)
-            if whose == "ours" or wait_s <= LONGEST_RESET_S:
-                closed_s = max(closed_s, wait_s)
+        if self._amounts.are_bounded:
+            closed_s = max(closed_s, self._amounts.wait_s(now, is_alone=not self._active))
         return closed_s
 
     def _close(self, seconds: float) -> None:
@@ -342,15 +297,15 @@ class Pace:
     def _begin(self) -> None:
         self._active += 1
         self._begun += 1
-        for (unit, _), bucket in self._buckets.items():
-            bucket.take(1.0 if unit == "requests" else self._tokens or 0.0)
+        if self._amounts.are_bounded:
+            self._amounts.take()
         if self._rate is not None:
             self._open_at = max(self._open_at, self._now() - CATCH_UP_S) + 1 / self._rate
 
     def _wake(self) -> None:
         """Gives free places to those who wait. One alarm, however many wait."""
         while self._active < self._places and (queue := self._first or self._waiting):
-            if (self._open_at or self._is_bounded) and (closed_s := self._closed_s()) > 0:
+            if (self._open_at or self._amounts.are_bounded) and (closed_s := self._closed_s()) > 0:
                 self._was_held = True
                 if self._alarm is None and closed_s < math.inf:
                     self._alarm = asyncio.get_running_loop().call_later(closed_s, self._ring)

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runner_fakes import FakeScorer, go
+from runner_fakes import FakeScorer, go, render
 from servers import Announcing, AnnouncingWindow, Bucket, Longer, Outage, Server, Slots, Sometimes, Window, share_of
 from virtual_time import LoopTime, run_virtually
 
 from evalgate.errors import CallFault
-from evalgate.records import Remaining, Scored
+from evalgate.records import Case, Output, Remaining, Score, Scored
 from evalgate.runner.pace import Pace
 from evalgate.runner.paced import Paced
 from evalgate.runner.run import Outcome
@@ -338,3 +338,20 @@ def test_calls_that_never_got_their_turn_are_not_counted() -> None:
     main = go(20, endpoint=paced, time=LoopTime(), concurrency=20, budget_usd=1e-9, scorers=[FakeScorer()])
     outcome, _ = run_virtually(main)
     assert outcome.usage.calls == server.asked
+
+
+def test_a_judge_waits_for_its_turn_in_its_own_time() -> None:
+    """Twenty judgements of 6 s, one at a time at the endpoint's own provider, and a time-out of 10 s: none is late, and
+    they go before further cases."""
+    server, pace = Server(takes_s=6), Pace(1)
+    endpoint, judge = Paced(server, pace), Paced(server, pace, first=True)
+
+    class Judge(FakeScorer):
+        async def score(self, case: Case, output: Output) -> Score:
+            await judge.call(render(case, 1))
+            return self.score_now(case, output)
+
+    main = go(20, endpoint=endpoint, time=LoopTime(), concurrency=20, timeout_s=10, scorers=[Judge(is_async=True)])
+    outcome, took_s = run_virtually(main)
+    assert (scored(outcome), server.asked, server.most_active) == (20, 40, 1)
+    assert took_s == pytest.approx(240)
