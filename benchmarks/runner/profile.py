@@ -36,6 +36,7 @@ PHASES = (
     ("score", "/evalgate/scorers/"),
     ("journal", "/evalgate/runner/journal", "/evalgate/runner/settling.py"),
     ("cache", "/evalgate/runner/cache"),
+    ("cases and results on disk", "/evalgate/spool.py"),
     ("pace and worker", "/evalgate/runner/"),
     ("store", "/evalgate/history/", "/sqlalchemy/"),
     ("gate", "/evalgate/gate/", "/evalgate/stats/"),
