@@ -377,6 +377,8 @@ class RunRow:
     blessed: bool
     plan: str
     """Names the run's list of cases: runs with the same plan planned exactly the same cases."""
+    calls_saved: int = 0
+    """How many of its answers came from the cache of calls."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

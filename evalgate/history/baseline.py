@@ -343,6 +343,8 @@ def _why_apart(row: RunRow, first: RunRow) -> str | None:
     """What keeps a run from being pooled with the first one of the baseline."""
     if row.version is None or row.version != first.version:
         return f"{'of an unknown' if row.version is None else 'of another'} version than {first.id}"
+    if 0 < row.n_results <= row.calls_saved:
+        return "all its answers are copies of earlier ones, from the cache of calls"
     return None if row.created <= first.created else f"newer than {first.id}, which is nearer"
 
 

@@ -272,6 +272,7 @@ class History:
                 *(runs.id, runs.suite, runs.created, runs.commit_sha, runs.branch, shape.versions.c.id),
                 *(runs.selection, runs.stopped, runs.origin, shape.plans.c.n_cases, runs.n_results, runs.n_unscored),
                 *(runs.score, runs.cost_usd, verdicts.verdict, verdicts.exit_code, blessed, runs.plan),
+                runs.calls_saved,
             )
             .select_from(shape.runs)
             .join(shape.versions, shape.versions.c.key == runs.version)

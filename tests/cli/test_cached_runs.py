@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -296,3 +297,95 @@ def test_a_bound_is_a_whole_number_of_megabytes(text: str) -> None:
         most_bytes({"EVALGATE_CACHE_MAX_MB": text})
     assert most_bytes({"EVALGATE_CACHE_MAX_MB": " 2 "}) == 2 << 20
     assert most_bytes({}) is None
+
+
+# ---- in a job of GitHub Actions ----------------------------------------------------------------------------------
+
+
+def _job(project: Project, monkeypatch: pytest.MonkeyPatch, event: str, payload: dict[str, Any]) -> None:
+    """The next run is a job for this event, on what is checked out."""
+    head = _git(project, "rev-parse", "HEAD")
+    variables = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": event,
+        "GITHUB_EVENT_PATH": str(project.write("event.json", json.dumps(payload))),
+        "GITHUB_REPOSITORY": "acme/bot",
+        "GITHUB_RUN_ID": "1",
+        "GITHUB_RUN_ATTEMPT": "1",
+        "GITHUB_SHA": head,
+        "GITHUB_REF": "refs/pull/7/merge" if event == "pull_request" else "refs/heads/main",
+        "GITHUB_REF_NAME": "7/merge" if event == "pull_request" else "main",
+        "GITHUB_REF_TYPE": "branch",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def _git(project: Project, *arguments: str) -> str:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.invalid", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *who, *arguments], cwd=project.folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _commit(project: Project, message: str) -> str:
+    _git(project, "add", "evalgate.yaml", "set.yaml")
+    _git(project, "commit", "--quiet", "--allow-empty", "--message", message)
+    return _git(project, "rev-parse", "HEAD")
+
+
+def test_a_pull_request_asks_once_a_commit_where_the_server_may_be_its_own(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job run again calls nothing and comes to the same verdict; the next commit may be another server."""
+    with model() as (url, asked):
+        build(project, url, cache="null")
+        _git(project, "init", "--quiet", "--initial-branch", "main")
+        base = _commit(project, "main")
+        _job(project, monkeypatch, "push", {"repository": {"default_branch": "main"}})
+        project.evalgate("run")
+        project.evalgate("run")
+        assert len(asked) == 20, "a push is a baseline: its calls are its own"
+        head = _commit(project, "change")
+        pull = {"head": {"sha": head, "ref": "x", "repo": {"full_name": "acme/bot"}}, "base": {"sha": base}}
+        _job(project, monkeypatch, "pull_request", {"pull_request": {"number": 7, **pull}})
+        first, again = (project.evalgate("run", "--format", "json") for _ in range(2))
+        assert len(asked) == 30
+        assert (first.json["verdict"], again.json["verdict"]) == ("pass", "pass")
+        assert again.json["usage"]["calls_saved"] == 10
+        _commit(project, "another change")
+        _job(project, monkeypatch, "pull_request", {"pull_request": {"number": 7, **pull}})
+        project.evalgate("run")
+        assert len(asked) == 40
+
+
+def test_a_pull_request_takes_from_the_push_what_it_has_not_changed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version says that the same thing answers: only the changed case is asked."""
+    with model() as (url, asked):
+        build(project, url, cache="null")
+        text = (project.folder / "evalgate.yaml").read_text()
+        project.write("evalgate.yaml", text.replace("model: small,", 'model: small, version: "1",'))
+        _git(project, "init", "--quiet", "--initial-branch", "main")
+        base = _commit(project, "main")
+        _job(project, monkeypatch, "push", {"repository": {"default_branch": "main"}})
+        project.evalgate("run")
+        project.write("set.yaml", (project.folder / "set.yaml").read_text().replace("hello 3", "hello three"))
+        head = _commit(project, "change")
+        pull = {"head": {"sha": head, "ref": "x", "repo": {"full_name": "acme/bot"}}, "base": {"sha": base}}
+        _job(project, monkeypatch, "pull_request", {"pull_request": {"number": 7, **pull}})
+        said = project.evalgate("run", "--format", "json")
+        assert [question["messages"][-1]["content"] for question in asked[10:]] == ["hello three"]
+        assert (said.json["verdict"], said.json["usage"]["calls_saved"]) == ("pass", 9)
+
+
+def test_parts_of_a_run_take_their_answers_from_the_cache(project: Project) -> None:
+    """What a part saved is told by the merged run."""
+    with model() as (url, asked):
+        build(project, url)
+        project.evalgate("run")
+        for part in ("1/2", "2/2"):
+            assert project.evalgate("run", "--shard", part).code == 0
+        merged = project.evalgate("merge", ".", "--format", "json")
+        assert len(asked) == 10
+        assert (merged.json["verdict"], merged.json["usage"]["calls_saved"]) == ("pass", 10)

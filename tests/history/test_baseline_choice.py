@@ -290,6 +290,20 @@ def test_incomparable_runs_are_not_pooled(history: History) -> None:
     assert ids(chosen(history, candidate())) == ["after"]
 
 
+def test_a_run_of_nothing_but_copies_takes_nobodys_place_in_the_pool(history: History) -> None:
+    """Runs again from the cache say nothing new: they would push out the runs whose answers they repeat."""
+    record(history, "real-1")
+    record(history, "real-2", minutes=1)
+    for number in range(3):
+        record(history, f"copy-{number}", minutes=2 + number, usage=Usage(calls=0, calls_saved=2))
+    record(history, "half", minutes=9, usage=Usage(calls=1, calls_saved=1))
+    assert ids(chosen(history, candidate(), pool=3)) == ["half", "real-2", "real-1"]
+    found = survey(history, candidate(), git=None, start=None, in_ci=False)
+    assert {passed.why for passed in found.passed_over} == {
+        "all its answers are copies of earlier ones, from the cache of calls"
+    }
+
+
 def test_where_nothing_is_comparable_the_nearest_is_given_and_said(history: History) -> None:
     """The gate then says `not_comparable`: silence would read as "no baseline yet"."""
     record(history, "older", minutes=1, scores={"other": [1]})

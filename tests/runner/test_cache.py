@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from builders import make_case, make_output
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from runner_fakes import HEADER, FakeEndpoint, FakeScorer, Watcher, go, make_cases, render, resumed
 
@@ -63,6 +63,7 @@ def _seen(question: Mapping[str, Any], *, sees_case: bool) -> str:
 
 
 @given(QUESTIONS, QUESTIONS, st.booleans(), st.sets(st.sampled_from(["identity", "epoch", *OF_THE_CASE, "params"])))
+@settings(max_examples=60)
 def test_questions_share_a_key_exactly_if_nothing_that_determines_the_answer_differs(
     one: dict[str, Any], two: dict[str, Any], sees_case: bool, taken: set[str]
 ) -> None:
@@ -73,6 +74,7 @@ def test_questions_share_a_key_exactly_if_nothing_that_determines_the_answer_dif
 
 
 @given(QUESTIONS, st.booleans())
+@settings(max_examples=30)
 def test_what_judges_a_case_is_no_part_of_its_key(question: dict[str, Any], sees_case: bool) -> None:
     """Other scorers, another expectation: the answer is judged again, not asked again."""
     changed = {"expected": "5", "scorers": ("contains",), "critical": True, "cluster": "c", "template": "t"}
