@@ -8,6 +8,7 @@ name. A `Spool` is filled once and read often: whoever goes through it holds one
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import marshal
 import os
 import tempfile
@@ -17,6 +18,7 @@ import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any, TypeVar, overload
 
@@ -97,14 +99,27 @@ def gathered(values: Iterable[T]) -> Sequence[T]:
 
 
 class Names(Sequence[str]):
-    """Short texts in one piece of memory: 20 bytes a text instead of 80."""
+    """Short texts in one piece of memory: some 20 bytes a text instead of 70."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._ends = array("I", [0])
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._ends = array("Q", [0])
         self._bytes = bytearray()
         for text in texts:
-            self._bytes += text.encode("utf-8", "surrogatepass")
-            self._ends.append(len(self._bytes))
+            self.append(text)
+
+    def append(self, text: str) -> None:
+        """Adds a text at the end."""
+        self._bytes += text.encode("utf-8", "surrogatepass")
+        self._ends.append(len(self._bytes))
+
+    def order(self) -> Sequence[int]:
+        """The places of the texts in the order of the alphabet, equal ones in the order in which they came."""
+        if all(first <= second for first, second in pairwise(self)):
+            return range(len(self))
+        # In parts that are merged: all texts at once are what this class is there to avoid.
+        parts = (range(at, min(at + LONG, len(self))) for at in range(0, len(self), LONG))
+        ordered = [array("I", sorted(part, key=self.__getitem__)) for part in parts]
+        return array("I", heapq.merge(*ordered, key=self.__getitem__))
 
     def __len__(self) -> int:
         return len(self._ends) - 1

@@ -47,8 +47,15 @@ def test_a_spool_is_a_sequence_like_any(ids: list[str], long: int, data: st.Data
 
 @given(st.lists(texts, max_size=20))
 def test_names_come_back_exactly(given: list[str]) -> None:
-    """Short texts packed into one piece are the same texts."""
+    """Short texts packed into one piece are the same texts, and are put in order without being unpacked together."""
     assert given == list(Names(given))
+    assert sorted(range(len(given)), key=given.__getitem__) == list(Names(given).order())
+
+
+def test_many_names_are_put_in_order_part_by_part() -> None:
+    """More names than are unpacked at once come in the same order, equal ones as they stood."""
+    given = [f"case-{number * 7919 % 4001}" for number in range(5000)]
+    assert sorted(range(len(given)), key=given.__getitem__) == list(Names(given).order())
 
 
 def test_a_value_can_be_added_after_others_were_read() -> None:

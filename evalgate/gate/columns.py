@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
@@ -135,17 +135,32 @@ def answers_of(
     Answers from our cache are those of other calls, each epoch its own: within one run they are samples like any.
     stands_alone: the run is not pooled with others, so that nothing in it can be counted twice.
     """
-    repeated = _repeated_places(results)
+    found, hashes = _gathered(results, cases, wanted, frozenset(), stands_alone)
+    repeated = _repeated_places(results, hashes)
+    return _gathered(results, cases, wanted, repeated, stands_alone)[0] if repeated else found
+
+
+def _gathered(
+    results: Sequence[Result],
+    cases: Cases,
+    wanted: Sequence[int] | None,
+    repeated: Collection[int],
+    stands_alone: bool,
+) -> tuple[Answers, Sequence[int]]:
+    """The answers without those at the places in `repeated`, and the hashes of all response ids."""
     size, find, same_scores, same_epochs = len(cases), cases.finder(), Shared(), Shared()
     scores: list[tuple[float, ...]] = [()] * size
     epochs: list[tuple[int, ...]] = [()] * size
     counts, unscored, highest = (array("I", bytes(4 * size)) for _ in range(3))
     copies: dict[int, list[tuple[int, float]]] = {}
     strangers: set[str] = set()
+    hashes = array("q")
     failed = 0
     for place, result in enumerate(results):
-        number, is_scored = find(result.case_id), type(result) is Scored
+        number, is_scored, output = find(result.case_id), type(result) is Scored, result.output
         failed += not is_scored
+        if output is not None and output.response_id is not None:
+            hashes.append(hash(output.response_id))
         if number < 0:
             if not is_scored:
                 strangers.add(result.case_id)
@@ -174,18 +189,14 @@ def answers_of(
         total=len(results),
         failed=failed,
         strangers=frozenset(strangers),
-    )
+    ), hashes
 
 
-def _repeated_places(results: Sequence[Result]) -> set[int]:
-    """Places of results whose answer the provider had given to the same case before.
+def _repeated_places(results: Sequence[Result], hashes: Sequence[int]) -> set[int]:
+    """Places of results whose answer the provider had given to the same case before. hashes: of all response ids.
 
     A server that gives different cases the same response id does not number its responses; there ids say nothing.
     """
-    hashes = array("q")
-    for result in results:
-        if result.output is not None and result.output.response_id is not None:
-            hashes.append(hash(result.output.response_id))
     ordered = np.sort(np.array(hashes, dtype=np.int64))
     twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
     first: dict[str, tuple[str, int]] = {}

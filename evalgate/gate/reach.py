@@ -10,22 +10,23 @@ from evalgate.gate.family import SUITE_SHARE
 from evalgate.gate.looks import EPOCHS, LAST_SHARES, SHARES, go_on, is_ample, suite_go_on
 from evalgate.gate.pool import pool_of
 from evalgate.gate.rules import Proof, Rules
-from evalgate.gate.sides import take_sides
+from evalgate.gate.sides import Sides, take_sides
 from evalgate.records import EVERY_CASE, Missing, Pinned, Run
 from evalgate.stats import guards
 from evalgate.stats.detect import Stage, detectable_drop
 
 
-def histories(pool: Sequence[Run], rules: Rules) -> dict[str, list[tuple[float, ...]]]:
-    """By category (`"*"`: every case) each case's scores in these runs, as far as they are comparable with the first.
-
-    Cases without any score are left out.
-    """
-    first, rest = pool[0], tuple(pool[1:])
-    sides = take_sides(first, Pinned(runs=rest, why="pooled") if rest else Missing(reason="alone"), rules)
+def _histories(sides: Sides) -> dict[str, list[tuple[float, ...]]]:
+    """By category (`"*"`: every case) each case's scores on both sides. Cases without any are left out."""
     shared = Shared()
     scores = [shared((*own, *before)) for own, before in zip(sides.after, sides.before, strict=True)]
     return {name: [scores[i] for i in sides.scored(name)] for name in (EVERY_CASE, *sides.categories)}
+
+
+def _sides(pool: Sequence[Run], rules: Rules) -> Sides:
+    """The first of these runs against the others, as far as they are comparable with it."""
+    first, rest = pool[0], tuple(pool[1:])
+    return take_sides(first, Pinned(runs=rest, why="pooled") if rest else Missing(reason="alone"), rules)
 
 
 def stages(
@@ -68,9 +69,10 @@ def detectable(pool: Sequence[Run], rules: Rules, *, epochs: int | None) -> Mapp
     """
     found: dict[str, float] = {}
     alike: dict[object, float | None] = {}
-    by_category = histories(pool, rules)
-    whole = pool_of(pool[0].cases, Pinned(runs=tuple(pool), why="pooled"))
-    overdispersion, cases = whole.overdispersion, whole.cases
+    sides = _sides(pool, rules)
+    by_category, cases, overdispersion = _histories(sides), sides.cases, 1.0
+    if len(pool) > 1:
+        overdispersion = pool_of(pool[0].cases, Pinned(runs=tuple(pool), why="pooled")).overdispersion
     clustered = {name for number in cases.clusters for name in (EVERY_CASE, *cases.categories[number])}
     for category, history in by_category.items():
         rule = rules.of(category)

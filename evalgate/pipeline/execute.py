@@ -228,10 +228,8 @@ def refs_of(suite: Suite, built: Mapping[str, Scorer]) -> Sequence[CaseRef]:
     def judged_by(keys: tuple[str, ...]) -> str:
         return judges_of([built[key] for key in keys])
 
-    contents = suite.contents
-    return gathered(
-        _ref(suite.selected[place], contents[place], judged_by(suite.selected[place].scorers)) for place in suite.order
-    )
+    pairs = ((suite.selected[place], suite.contents[place]) for place in suite.order)
+    return gathered(_ref(case, content, judged_by(case.scorers)) for case, content in pairs)
 
 
 def _ref(case: Case, content: str, scorers: str) -> CaseRef:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from evalgate.errors import Fault, InputError, StoreError
 from evalgate.pipeline.load import Suite
-from evalgate.records import Run, fingerprint_of
+from evalgate.records import Run
 from evalgate.runner.journal import Journal, Unfinished
 from evalgate.runner.journal_lines import Header
 
@@ -52,7 +52,7 @@ def open_journal(
         run_id=uuid.uuid4().hex[:12],
         suite=suite.config.suite,
         version=suite.version().id,
-        evalset=fingerprint_of(suite.contents),
+        evalset=suite.selected_content,
         epochs=suite.config.run.epochs,
         created=created,
         meta={} if commit is None else {"commit": commit},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from array import array
 from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,8 +58,7 @@ class Suite:
     @cached_property
     def order(self) -> Sequence[int]:
         """The places of the selected cases in the order of their ids."""
-        ids = [case.id for case in self.selected]
-        return array("I", sorted(range(len(ids)), key=ids.__getitem__))
+        return Names(case.id for case in self.selected).order()
 
     def by_id(self, ids: Collection[str] | None = None) -> Sequence[Case]:
         """The selected cases sorted by id; only these where some are given."""
@@ -73,10 +71,15 @@ class Suite:
         """The fingerprint of each selected case's content, in their order."""
         return Names(case.content() for case in self.selected)
 
+    @cached_property
+    def selected_content(self) -> str:
+        """Fingerprint of the selected cases' contents, whatever their order."""
+        return fingerprint_of(self.contents[place] for place in self.contents.order())
+
     def content(self) -> str:
         """Fingerprint of the whole eval set, whatever is selected of it."""
         is_whole = len(self.selected) == len(self.evalset.cases)
-        return fingerprint_of(self.contents) if is_whole else self.evalset.content()
+        return self.selected_content if is_whole else self.evalset.content()
 
     def renderer(self) -> Renderer:
         return Renderer(self.evalset, self.config.endpoint.params)

@@ -315,6 +315,8 @@ def make_flips(
 ) -> tuple[Flip, ...]:
     """The flips of these cases, in the order given, with what both sides answered."""
     wanted = frozenset(regressed) | frozenset(improved)
+    if not wanted:
+        return ()
     newest_first = sorted(baseline_runs, key=lambda run: run.created, reverse=True)
     refs = {ref.id: ref for run in (*reversed(newest_first), candidate) for ref in run.cases if ref.id in wanted}
     before, after = mean_scores(newest_first, wanted), mean_scores([candidate], wanted)

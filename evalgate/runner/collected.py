@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Sequence
 
 from evalgate.records import Result
-from evalgate.spool import Spool
+from evalgate.spool import Names, Spool
 
 
 class Collected:
@@ -14,7 +14,7 @@ class Collected:
 
     def __init__(self) -> None:
         self._results: Spool[Result] = Spool()
-        self._ids: list[str] = []
+        self._ids = Names()
         self._epochs = array("I")
 
     def add(self, result: Result) -> None:
@@ -30,7 +30,10 @@ class Collected:
         return frozenset(zip(self._ids, self._epochs, strict=True))
 
     def in_order(self) -> Sequence[Result]:
-        """All of them, sorted by case and epoch."""
-        order = sorted(range(len(self)), key=self._epochs.__getitem__)
-        order.sort(key=self._ids.__getitem__)
-        return self._results.in_order(order)
+        """All of them, sorted by case and epoch. They are handed over: nothing is left here."""
+        by_epoch = sorted(range(len(self)), key=self._epochs.__getitem__) if len(set(self._epochs)) > 1 else None
+        ids = self._ids if by_epoch is None else Names(self._ids[place] for place in by_epoch)
+        order = ids.order()
+        results = self._results.in_order(order if by_epoch is None else [by_epoch[place] for place in order])
+        self._results, self._ids, self._epochs = Spool(), Names(), array("I")
+        return results
