@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -220,7 +221,8 @@ def in_workflow(project: Project, monkeypatch: pytest.MonkeyPatch, script: str, 
     """One step's line, with the variables that GitHub would have set."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    command, *arguments = shlex.split(os.path.expandvars(script))
+    line = next(line for line in script.splitlines() if line.startswith("evalgate "))
+    command, *arguments = shlex.split(os.path.expandvars(line))
     assert command == "evalgate"
     return project.evalgate(*arguments)
 
@@ -239,9 +241,12 @@ def test_the_github_workflow_makes_one_verdict_of_its_parts(project: Project, mo
     monkeypatch.setenv("RUNNER_TEMP", str(temp.parent))
     summary = project.folder / "summary.md"
     store = {"EVALGATE_STORE": "sqlite:///history.db", "GITHUB_STEP_SUMMARY": str(summary)}
+    report = temp.parent / "evalgate-report"
+    report.mkdir()
     said = in_workflow(project, monkeypatch, scripts(jobs["evaluate"])[0][0], store)
-    assert said.code == 0 and "NO BASELINE" in said.out
+    assert said.code == 0 and "no_baseline" in said.err
     assert "facts" in summary.read_text()
+    assert json.loads((report / "verdict.json").read_text())["usage"]["calls"] == 40 and (report / "report.md").exists()
     assert jobs["evaluate"]["if"] == "${{ !cancelled() }}"
 
 
