@@ -105,10 +105,12 @@ class Work:
 
 def on_ray(count: int | None, environ: Mapping[str, str]) -> Engine:
     """Workers of Ray; count: how many at the same time, None: one for each of its processors. Raises InputError where
-    Ray is not installed."""
-    from evalgate.runner.on_ray import OnRay, check_installed
+    Ray is not installed, and where there is no cluster at the address that the environment names."""
+    from evalgate.runner.on_ray import ADDRESS, OnRay, check_address, check_installed
 
     check_installed()
+    if environ.get(ADDRESS):
+        check_address(environ[ADDRESS])
 
     def begin(stack: AsyncExitStack, suite: Suite, scorers: str) -> Workers:
         return stack.enter_context(OnRay(Work.of(suite, scorers), count=count, environ=environ))

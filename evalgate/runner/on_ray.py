@@ -12,6 +12,7 @@ import importlib.util
 import os
 import queue
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -29,6 +30,8 @@ CHUNK_S = 0.05
 
 MOST_AT_ONCE = 128
 
+CONNECT_S = 5.0
+
 ADDRESS = "RAY_ADDRESS"
 
 # Set before Ray is imported. The second makes it keep to 127.0.0.1 on every system, as it does on some.
@@ -41,6 +44,21 @@ def check_installed() -> None:
     if importlib.util.find_spec("ray") is None:
         hint = "Install the extra: pip install 'evalgate-pr[ray]'."
         raise InputError(Fault(where="--engine ray", what="Ray is not installed here", hint=hint))
+
+
+def check_address(address: str) -> None:
+    """Raises InputError where nobody listens at a cluster's address: Ray itself would look for minutes."""
+    if "://" in address:
+        hint = "Start evalgate on a node of the cluster, or by `ray job submit`."
+        raise InputError(Fault(where=ADDRESS, what=f"{address} is for Ray's client, which streams nothing", hint=hint))
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return  # `auto`, `local`: Ray finds out
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        hint = "Look whether the cluster is up, or unset the variable: then one is started here."
+        raise InputError(Fault(where=ADDRESS, what=f"nobody answers at {address}: {error}", hint=hint)) from error
 
 
 class Job(Protocol):

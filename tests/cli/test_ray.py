@@ -17,6 +17,8 @@ import pytest
 from kit import Project, build
 
 from evalgate.cli.commands import COMMANDS
+from evalgate.errors import InputError
+from evalgate.runner.on_ray import check_address
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "scale.md").read_text("utf-8")
 CASES = 160
@@ -90,3 +92,12 @@ def test_without_the_extra_the_engine_is_refused_before_anything_is_run(
     assert project.evalgate("run", "--engine", "spark").code == 2
     assert project.evalgate("run", "--workers", "2").code == 2
     assert not (project.folder / ".evalgate").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "told"), [("127.0.0.1:1", "nobody answers"), ("ray://head:10001", "ray job submit")]
+)
+def test_a_cluster_that_is_not_there_is_told_at_once(address: str, told: str) -> None:
+    """Ray itself would look for it for minutes."""
+    with pytest.raises(InputError, match=told):
+        check_address(address)
