@@ -63,18 +63,17 @@ def default_file(part: Part) -> Path:
 
 def plan_of(cases: Iterable[Case | CaseRef]) -> str:
     """Fingerprint of a list of cases, whatever their order: equal for the shards' common plan and what they hold."""
-    return fingerprint_of(
-        fingerprint(
-            [
-                case.id,
-                sorted(case.categories),
-                case.content() if isinstance(case, Case) else case.content,
-                case.critical,
-                case.cluster,
-            ]
-        )
+    rows = (
+        [
+            case.id,
+            sorted(case.categories),
+            case.content() if isinstance(case, Case) else case.content,
+            case.critical,
+            case.cluster,
+        ]
         for case in cases
     )
+    return fingerprint_of(sorted(fingerprint(row) for row in rows))
 
 
 def run_shard(
