@@ -115,6 +115,7 @@ class ReadScore:
     version = "read/1"
     weight = 1.0
     is_async = False
+    is_beside = False
 
     def score_now(self, case: Case, output: Output) -> Score:
         return Score(scorer=self.name, value=float(output.text or "nan"), reason="as simulated", version=self.version)
