@@ -7,7 +7,7 @@ Reads light rows first, whole runs only of what is chosen. Must not know the gat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -353,19 +353,28 @@ class _Comparable:
 
     def __init__(self, history: History, candidate: Run) -> None:
         self._history = history
-        self._cases = {case.id: case for case in candidate.cases}
+        self._cases = candidate.cases
         self._by_plan: dict[str, bool] = {}
 
     def why_not(self, row: RunRow) -> str | None:
         if row.plan not in self._by_plan:
-            marks = self._history.case_marks(row.plan)
-            self._by_plan[row.plan] = any(_agree(mark, self._cases) for mark in marks)
+            self._by_plan[row.plan] = _share_a_case(self._history.case_marks(row.plan), self._cases)
         return None if self._by_plan[row.plan] else INCOMPARABLE
 
 
-def _agree(mark: CaseMark, cases: Mapping[str, CaseRef]) -> bool:
-    other = cases.get(mark.id)
-    return other is not None and may_agree(mark.content, other.content) and may_agree(mark.scorers, other.scorers)
+def _share_a_case(marks: Iterable[CaseMark], cases: Iterable[CaseRef]) -> bool:
+    """Both come sorted by id."""
+    mine = iter(cases)
+    case = next(mine, None)
+    for mark in marks:
+        while case is not None and case.id < mark.id:
+            case = next(mine, None)
+        if case is None:
+            return False
+        is_same = case.id == mark.id and may_agree(mark.content, case.content)
+        if is_same and may_agree(mark.scorers, case.scorers):
+            return True
+    return False
 
 
 # ---- in words ---------------------------------------------------------------------------------------------

@@ -353,6 +353,18 @@ class History:
         with explained(self._place), self._engine.connect() as connection:
             return {row.case_id: row.body for row in connection.execute(query)}
 
+    def has_requests(self, run_id: str) -> bool:
+        """Whether `requests` gives any."""
+        runs, kept = shape.runs.c, shape.requests.c
+        query = (
+            select(kept.position)
+            .join_from(shape.runs, shape.requests, (kept.version == runs.version) & (kept.plan == runs.plan))
+            .where(runs.id == run_id)
+            .limit(1)
+        )
+        with explained(self._place), self._engine.connect() as connection:
+            return connection.execute(query).first() is not None
+
     def detectable(self, run_id: str) -> dict[str, float]:
         """By category, the drop that would be seen four times out of five with this run as baseline, as it was worked
         out when the run was recorded; {} where it was not."""
@@ -366,15 +378,13 @@ class History:
         with explained(self._place), self._engine.connect() as connection:
             return {row.category: row.value for row in connection.execute(query)}
 
-    def case_marks(self, plan: str) -> list[CaseMark]:
-        """What has to agree for results of these cases to be compared. plan: `RunRow.plan`."""
+    def case_marks(self, plan: str) -> Iterator[CaseMark]:
+        """What has to agree for results of these cases to be compared, sorted by id. plan: `RunRow.plan`."""
         cases = shape.cases.c
         query = select(cases.case_id, cases.content, cases.scorers).where(cases.plan == plan).order_by(cases.position)
         with explained(self._place), self._engine.connect() as connection:
-            return [
-                CaseMark(id=case_id, content=content, scorers=scorers)
-                for case_id, content, scorers in connection.execute(query)
-            ]
+            for case_id, content, scorers in connection.execute(query, execution_options=STREAMED):
+                yield CaseMark(id=case_id, content=content, scorers=scorers)
 
     # ---- finding ------------------------------------------------------------------------------------------
 

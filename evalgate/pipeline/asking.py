@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,8 +53,7 @@ def asking_again(config: Config, baseline: Baseline, history: History) -> AskAga
     parts, mine = first.version.parts, config.endpoint
     if not isinstance(mine, OpenAI) or parts.get("kind") != "openai":
         return AskAgain(settings=None, how=f"its baseline cannot be called again; {NAME_ONE}")
-    requests = history.requests(first.id)
-    if not requests:
+    if not history.has_requests(first.id):
         return AskAgain(settings=None, how=f"the baseline's requests are not in the history: {NAME_ONE}")
     if "${" in json.dumps({name: parts.get(name) for name in PARTS}, default=str):
         return AskAgain(settings=None, how=f"a secret in the baseline's requests is not kept: {NAME_ONE}")
@@ -62,7 +62,11 @@ def asking_again(config: Config, baseline: Baseline, history: History) -> AskAga
         # A key goes to the host that the configuration names, never to one that a history names.
         return AskAgain(settings=None, how=f"the baseline was served by another host: {NAME_ONE}")
     settings = replace(mine, **_known(parts), base_url=mine.base_url if url == place_of(mine.base_url) else url)
-    return AskAgain(settings=settings, how="the baseline's stored requests were sent again", requests=requests)
+    return AskAgain(
+        settings=settings,
+        how="the baseline's stored requests were sent again",
+        read_requests=partial(history.requests, first.id),
+    )
 
 
 def _known(parts: Mapping[str, Json]) -> dict[str, Any]:

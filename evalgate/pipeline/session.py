@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +47,8 @@ class AskAgain:
     """In a sentence without a full stop."""
     requests: Mapping[str, Json] | None = None
     """The messages of each case as they were sent then; None: this change's prompts are put to it."""
+    read_requests: Callable[[], Mapping[str, Json]] | None = None
+    """Gives `requests`, once it is to be asked: mostly it never is, and they are as many as there are cases."""
 
 
 class Session:
@@ -177,8 +179,8 @@ class Session:
             opened = await self._stack.enter_async_context(asked.settings.open(opening))
         except InputError as error:
             return None, AskAgain(settings=None, how=f"the baseline cannot be called again: {error}")
-        paced = Paced(Rationed(opened, self._allowance), pace)
-        return discreet(paced, asked.settings.secrets(self._opening.environ)), asked
+        paced = discreet(Paced(Rationed(opened, self._allowance), pace), asked.settings.secrets(self._opening.environ))
+        return paced, asked if asked.read_requests is None else replace(asked, requests=asked.read_requests())
 
     async def _call_fresh(self, plan: Plan, endpoint: Endpoint, asked: AskAgain) -> Outcome:
         journal = self._open_fresh_journal(asked)
