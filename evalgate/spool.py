@@ -102,7 +102,7 @@ class Names(Sequence[str]):
     """Short texts in one piece of memory: some 20 bytes a text instead of 70."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._ends = array("Q", [0])
+        self._ends = array("I", [0])
         self._bytes = bytearray()
         for text in texts:
             self.append(text)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from evalgate.gate.columns import Shared
+from evalgate.gate.columns import Scores, Shared
 from evalgate.gate.family import SUITE_SHARE
 from evalgate.gate.looks import EPOCHS, LAST_SHARES, SHARES, go_on, is_ample, suite_go_on
 from evalgate.gate.pool import pool_of
@@ -16,11 +17,10 @@ from evalgate.stats import guards
 from evalgate.stats.detect import Stage, detectable_drop
 
 
-def _histories(sides: Sides) -> dict[str, list[tuple[float, ...]]]:
-    """By category (`"*"`: every case) each case's scores on both sides. Cases without any are left out."""
+def _both(sides: Sides) -> Scores:
+    """Each case's scores of both sides."""
     shared = Shared()
-    scores = [shared((*own, *before)) for own, before in zip(sides.after, sides.before, strict=True)]
-    return {name: [scores[i] for i in sides.scored(name)] for name in (EVERY_CASE, *sides.categories)}
+    return [shared((*own, *before)) for own, before in zip(sides.after, sides.before, strict=True)]
 
 
 def _sides(pool: Sequence[Run], rules: Rules) -> Sides:
@@ -70,17 +70,18 @@ def detectable(pool: Sequence[Run], rules: Rules, *, epochs: int | None) -> Mapp
     found: dict[str, float] = {}
     alike: dict[object, float | None] = {}
     sides = _sides(pool, rules)
-    by_category, cases, overdispersion = _histories(sides), sides.cases, 1.0
+    scores, cases, overdispersion = _both(sides), sides.cases, 1.0
     if len(pool) > 1:
         overdispersion = pool_of(pool[0].cases, Pinned(runs=tuple(pool), why="pooled")).overdispersion
     clustered = {name for number in cases.clusters for name in (EVERY_CASE, *cases.categories[number])}
-    for category, history in by_category.items():
-        rule = rules.of(category)
+    for category in (EVERY_CASE, *sides.categories):
+        rule, history = rules.of(category), [scores[i] for i in sides.scored(category)]
         if rule.max_drop is None or rule.proof is not Proof.SHOWN or not history or category in clustered:
             continue
-        looks = stages(rules, category, len(by_category) - 1, epochs, 0.5 if rules.anchor else 1.0, cases=len(history))
-        widening = _widening(overdispersion, history, len(by_category[EVERY_CASE]), len(pool), looks[-1].epochs)
-        key = (tuple(sorted(history)), tuple(looks), rule.max_drop, widening)
+        part = 0.5 if rules.anchor else 1.0
+        looks = stages(rules, category, len(sides.categories), epochs, part, cases=len(history))
+        widening = _widening(overdispersion, history, len(sides.scored(EVERY_CASE)), len(pool), looks[-1].epochs)
+        key = (frozenset(Counter(history).items()), tuple(looks), rule.max_drop, widening)
         if key not in alike:  # where nothing ever failed, categories of one size have the same history
             alike[key] = detectable_drop(history, looks, max_drop=rule.max_drop, widening=widening)
         drop = alike[key]
