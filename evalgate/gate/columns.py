@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from evalgate.records import EVERY_CASE, CaseRef, Result, Scored
-from evalgate.spool import Names
+from evalgate.spool import Names, Spool
 
 T = TypeVar("T")
 
@@ -94,6 +94,8 @@ class Shared:
 
 def by_id(refs: Sequence[CaseRef]) -> Sequence[CaseRef]:
     """The cases sorted by id, as those of a run are; who makes a run by hand may have forgotten it."""
+    if isinstance(refs, Spool):
+        return refs
     last = None
     for ref in refs:
         if last is not None and ref.id < last:

@@ -17,7 +17,7 @@ from evalgate import endpoints, gate, scorers
 from evalgate.config import Config, Renderer
 from evalgate.errors import CallError, CallFault, Fault, InputError
 from evalgate.pipeline.selection import Selection, select
-from evalgate.records import Case, EvalSet, Json, Output, ScorerSpec, Version, fingerprint_of
+from evalgate.records import Case, EvalSet, Exceptions, Json, Output, ScorerSpec, Version, fingerprint_of
 from evalgate.scorers.build import Scorer, build, check
 from evalgate.scorers.own import offered
 from evalgate.spool import Names, gathered
@@ -111,11 +111,7 @@ def load_suite(path: Path, environ: Mapping[str, str], selection: Selection | No
     """A suite ready to run. Raises InputError with every fault that can be known before the first call."""
     config = load_config(path, environ)
     evalset = load_evalset(config)
-    categories = {name for case in evalset.cases for name in case.categories}
-    ids = {case.id for case in evalset.cases} if config.exceptions.quarantine else set()
-    faults = configuration.check_exceptions(config.exceptions, categories, ids)
-    if faults:
-        raise InputError(faults)
+    _check_exceptions(config.exceptions, evalset)
     chosen = select(evalset, selection or Selection())
     is_whole = len(chosen) == len(evalset.cases)
     return Suite(
@@ -125,6 +121,14 @@ def load_suite(path: Path, environ: Mapping[str, str], selection: Selection | No
         selection=None if is_whole else str(selection),
         secrets=secret_variables(config, environ),
     )
+
+
+def _check_exceptions(exceptions: Exceptions, evalset: EvalSet) -> None:
+    categories = {name for case in evalset.cases for name in case.categories} if exceptions.waivers else set()
+    ids = {case.id for case in evalset.cases} if exceptions.quarantine else set()
+    faults = configuration.check_exceptions(exceptions, categories, ids)
+    if faults:
+        raise InputError(faults)
 
 
 _SECRET_NAME = re.compile(r"\$\{([A-Za-z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)[A-Za-z0-9_]*)\}", re.IGNORECASE)

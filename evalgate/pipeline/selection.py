@@ -67,8 +67,8 @@ def select(evalset: EvalSet, selection: Selection) -> Sequence[Case]:
     """The cases asked for, in the eval set's order; with `changed_only`, those among which the changed ones are to be
     found. Raises InputError for a name that no case has and where nothing is left."""
     faults = [
-        *_unknown("--category", selection.categories, _names(case.categories for case in evalset.cases)),
-        *_unknown("--tag", selection.tags, _names(case.tags for case in evalset.cases)),
+        *_unknown("--category", selection.categories, (case.categories for case in evalset.cases)),
+        *_unknown("--tag", selection.tags, (case.tags for case in evalset.cases)),
         *(
             Fault(where=flag, what=f"{count} leaves no case")
             for flag, count in (("--sample", selection.sample), ("--limit", selection.limit))
@@ -98,8 +98,9 @@ def narrowed(cases: Sequence[Case], selection: Selection) -> Sequence[Case]:
     return chosen if selection.limit is None else chosen[: selection.limit]
 
 
-def _unknown(flag: str, wanted: Sequence[str], there: Sequence[str]) -> list[Fault]:
-    faults = []
+def _unknown(flag: str, wanted: Sequence[str], groups: Iterable[Iterable[str]]) -> list[Fault]:
+    faults: list[Fault] = []
+    there = _names(groups) if wanted else []  # nobody asks: the cases need not be gone through
     for name in wanted:
         if name not in there:
             near = difflib.get_close_matches(name, there, n=1)
