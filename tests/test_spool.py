@@ -86,6 +86,7 @@ def test_what_is_no_json_is_kept_as_its_text() -> None:
 def test_a_long_list_takes_eight_bytes_a_value() -> None:
     """What stays in memory of a value is its place in the file, whatever the value is."""
     with peak_bytes() as peak:
-        spool = Spool(make_scored(f"case-{number}", output=Output(text="text " * 100)) for number in range(6000))
+        results = (make_scored(f"case-{number}", output=Output(text="text " * 100)) for number in range(6000))
+        spool = Spool(results, long=2000)
         assert sum(1 for result in spool if result.epoch == 1) == 6000
     assert peak[0] < 3_500_000  # 2,000 values until they are long, a quarter of a megabyte on its way; all were 6 MB

@@ -172,12 +172,14 @@ def load_evalset(config: Config) -> EvalSet:
 
 def _problem() -> Callable[[ScorerSpec, Case], str | None]:
     """Asks each scorer, built once, why it could never judge a case. Nobody is called, a judge neither."""
-    built: dict[str, Scorer] = {}
+    # By identity, since the eval set's table has each spec once: its key would be made anew for each case.
+    built: dict[int, Scorer] = {}
 
     def problem(spec: ScorerSpec, case: Case) -> str | None:
-        if spec.key not in built:
-            built[spec.key] = build(spec, open_judge=_Nobody)
-        return built[spec.key].problem(case)
+        scorer = built.get(id(spec))
+        if scorer is None:
+            scorer = built[id(spec)] = build(spec, open_judge=_Nobody)
+        return scorer.problem(case)
 
     return problem
 

@@ -9,9 +9,12 @@ is found. The seed is fixed and the cases are put in order first: the same histo
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -84,15 +87,15 @@ def _of_many(
     An observed drop has to pass two marks, the test's and `max_drop`, and the higher one counts. From either it is
     equally far to the drop that passes it with this power.
     """
-    ordered = sorted(
-        (tuple(sorted(scores)) for scores in history if len(scores)), key=lambda scores: (len(scores), scores)
-    )
-    count = len(ordered)
+    kinds = Counter(tuple(sorted(scores)) for scores in history if len(scores))
+    ordered = sorted(kinds, key=lambda scores: (len(scores), scores))
+    ends = list(accumulate(kinds[scores] for scores in ordered))
+    count = ends[-1] if ends else 0
+    some = min(count, LARGEST)
+    chosen = [ordered[bisect_right(ends, (2 * place + 1) * count // (2 * some))] for place in range(some)]
     if count <= LARGEST:
-        return detectable_drop(ordered, stages, max_drop=max_drop, widening=widening, power=power)
-    first = _first_blocked(
-        [ordered[(2 * i + 1) * count // (2 * LARGEST)] for i in range(LARGEST)], stages, 0.0, widening
-    )
+        return detectable_drop(chosen, stages, max_drop=max_drop, widening=widening, power=power)
+    first = _first_blocked(chosen, stages, 0.0, widening)
     if first is None:
         return None
     scale = math.sqrt(LARGEST / count)
