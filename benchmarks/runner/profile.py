@@ -38,7 +38,7 @@ PHASES = (
     ("cache", "/evalgate/runner/cache"),
     ("cases and results on disk", "/evalgate/spool.py"),
     ("pace and worker", "/evalgate/runner/"),
-    ("store", "/evalgate/history/", "/sqlalchemy/"),
+    ("store", "/evalgate/history/"),
     ("gate", "/evalgate/gate/", "/evalgate/stats/"),
     ("report", "/evalgate/report/", "/evalgate/cli/console.py"),
     ("between the stages", "/evalgate/pipeline/", "/evalgate/records.py", "/evalgate/cli/", "/evalgate/github/"),

@@ -1,5 +1,5 @@
 """The history: run ↔ store, and the choice of the baseline. Must not know the gate.
 
-Importing this package, `listing`, `git` or `baseline` costs nothing; `store` brings SQLAlchemy, so import it in the
-function that opens a history.
+Plain SQL on the databases' own drivers: opening a history that has the newest schema imports neither SQLAlchemy nor
+alembic, which migrate the older ones.
 """

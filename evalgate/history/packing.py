@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal, TypeAlias, cast
 
+from evalgate.history.exact import to_json
 from evalgate.history.figures import Figure, Tally
-from evalgate.history.shape import to_json
 from evalgate.records import (
     EVERY_CASE,
     CaseRef,
@@ -211,24 +212,31 @@ def request_rows(bodies: Iterable[tuple[str, Json]], *, version: str, plan: str)
 # ---- reading ----------------------------------------------------------------------------------------------
 
 
+_POSITION, _PHASE = 1, -1
+"""Places in a row of `results`."""
+
+_RESULT = 1
+"""Place in a row of `scores` of the position of the result that it belongs to."""
+
+
 def run_from(
-    row: Any,
+    row: Mapping[str, Any],
     *,
-    version: Any,
+    version: Mapping[str, Any],
     cases: Sequence[CaseRef],
-    results: Iterable[Any],
-    scores: Iterable[Any],
+    results: Iterable[Row],
+    scores: Iterable[Row],
 ) -> Run:
-    """The run of these rows: mappings for the run and its version, named tuples by position for the rest."""
+    """The run of these rows: mappings for the run and its version, rows in the order of their tables for the rest."""
     by_phase: dict[str | None, Spool[Result]] = {None: Spool(), AFTER: Spool(), BEFORE: Spool()}
-    groups = groupby(scores, key=lambda score: score.result)
+    groups = groupby(scores, key=itemgetter(_RESULT))
     number, group = next(groups, (None, ()))
     for result in results:
         judged: tuple[Score, ...] = ()
-        if result.position == number:
+        if result[_POSITION] == number:
             judged = tuple(map(_score, group))
             number, group = next(groups, (None, ()))
-        by_phase[result.phase].append(_result(result, judged))
+        by_phase[result[_PHASE]].append(_result(result, judged))
     return Run(
         id=row["id"],
         suite=row["suite"],
@@ -274,62 +282,51 @@ def _confirmed(kept: Json, *, after: Sequence[Result], before: Sequence[Result])
     )
 
 
-def case_from(row: Any) -> CaseRef:
-    """The case of this row, a mapping."""
-    file = row["source_file"]
+def case_from(row: Row) -> CaseRef:
+    """The case of this row: its columns in `cases` between position and texts, its source, and its texts."""
+    case_id, categories, content, scorers, critical, cluster, tags, file, line, asked, expected, metadata = row
     return CaseRef(
-        id=row["case_id"],
-        categories=tuple(row["categories"]),
-        content=row["content"],
-        scorers=row["scorers"],
-        critical=row["critical"],
-        cluster=row["cluster"],
-        tags=tuple(row["tags"]),
-        input=row["input"],
-        expected=row["expected"],
-        metadata=row["metadata"],
-        source=None if file is None else Source(file=file, line=row["source_line"]),
+        id=case_id,
+        categories=tuple(categories),
+        content=content,
+        scorers=scorers,
+        critical=critical,
+        cluster=cluster,
+        tags=tuple(tags),
+        input=asked,
+        expected=expected,
+        metadata=metadata,
+        source=None if file is None else Source(file=file, line=line),
     )
 
 
-def _result(row: Any, scores: tuple[Score, ...]) -> Result:
-    output = _output(row) if row.has_output else None
-    if row.stage is not None:
-        return Failed(
-            case_id=row.case_id,
-            epoch=row.epoch,
-            stage=Stage(row.stage),
-            cause=row.cause,
-            output=output,
-            attempts=row.attempts,
+def _result(row: Row, scores: tuple[Score, ...]) -> Result:
+    _, _, case_id, epoch, score, stage, cause, attempts, has_output, latency_s, tokens_in, tokens_out, *rest = row
+    cost_usd, cached, model, system_fingerprint, response_id, finish_reason, text, data, tool_calls, contexts, _ = rest
+    output = None
+    if has_output:
+        output = Output(
+            text=text,
+            data=data,
+            tool_calls=tuple([ToolCall(name=name, arguments=arguments) for name, arguments in tool_calls or ()]),
+            contexts=None if contexts is None else tuple(contexts),
+            latency_s=latency_s,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            cost_usd=cost_usd,
+            model=model,
+            system_fingerprint=system_fingerprint,
+            response_id=response_id,
+            finish_reason=finish_reason,
+            cached=cached,
         )
+    if stage is not None:
+        return Failed(case_id=case_id, epoch=epoch, stage=Stage(stage), cause=cause, output=output, attempts=attempts)
     return Scored(
-        case_id=row.case_id,
-        epoch=row.epoch,
-        score=row.score,
-        scores=scores,
-        output=output or _NO_OUTPUT,
-        attempts=row.attempts,
+        case_id=case_id, epoch=epoch, score=score, scores=scores, output=output or _NO_OUTPUT, attempts=attempts
     )
 
 
-def _output(row: Any) -> Output:
-    return Output(
-        text=row.text,
-        data=row.data,
-        tool_calls=tuple(ToolCall(name=name, arguments=arguments) for name, arguments in row.tool_calls or ()),
-        contexts=None if row.contexts is None else tuple(row.contexts),
-        latency_s=row.latency_s,
-        tokens_in=row.tokens_in,
-        tokens_out=row.tokens_out,
-        cost_usd=row.cost_usd,
-        model=row.model,
-        system_fingerprint=row.system_fingerprint,
-        response_id=row.response_id,
-        finish_reason=row.finish_reason,
-        cached=row.cached,
-    )
-
-
-def _score(row: Any) -> Score:
-    return Score(scorer=row.scorer, value=row.value, reason=row.reason, version=row.version, weight=row.weight)
+def _score(row: Row) -> Score:
+    _run, _result, _position, scorer, value, weight, version, reason = row
+    return Score(scorer=scorer, value=value, reason=reason, version=version, weight=weight)

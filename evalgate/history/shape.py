@@ -1,4 +1,4 @@
-"""The tables of the history as the newest schema has them, and the column types that keep values exact.
+"""The tables of the history as the newest schema has them, and what each of their columns holds.
 
     runs ─┬─ results ── scores                    plans ─┬─ cases ── case_texts
           ├─ summaries                         versions ─┴─ requests
@@ -10,32 +10,10 @@ triggers refuse UPDATE and DELETE. A change here needs a migration beside it; a 
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    DDL,
-    BigInteger,
-    Boolean,
-    Column,
-    Float,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    event,
-)
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
-
-from evalgate.records import Json
+from evalgate.history import exact
 
 REVISIONS = ("0001", "0002")
 """Every migration in order; the last is what this evalgate writes."""
@@ -45,277 +23,284 @@ HEAD = REVISIONS[-1]
 # A name of its own, not alembic's default: a team's PostgreSQL schema may hold another program's migrations.
 VERSION_TABLE = "evalgate_schema"
 
-_MARK = "\x01"
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+class Kind(NamedTuple):
+    """What a column holds: its type in SQL, and what makes a value of it and back where the driver does not."""
+
+    sql: str
+    encode: Callable[[Any], Any] | None = None
+    decode: Callable[[Any], Any] | None = None
+    postgres: str = ""
+    """Its type in PostgreSQL where that is another."""
 
 
-def _plain(value: Any) -> Json:
-    return dict(value) if isinstance(value, Mapping) else str(value)
+class Column(NamedTuple):
+    """One column of a table."""
+
+    name: str
+    kind: Kind
+    nullable: bool = False
 
 
-# Made once: `json.dumps` with options builds an encoder at each call.
-_AS_WRITTEN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
-_ASCII = json.JSONEncoder(separators=(",", ":"), default=_plain)
+KEY = Kind("VARCHAR(32)")
+"""A digest in hex, or a name of ours."""
+INTEGER = Kind("INTEGER")
+BIG = Kind("BIGINT")
+NUMBER = Kind("INTEGER", postgres="SERIAL")
+"""Given by the database."""
+FLOAT = Kind("FLOAT", postgres="FLOAT(53)")
+FLAG = Kind("BOOLEAN", decode=bool)
+TEXT = Kind("TEXT", exact.to_text, exact.of_text)
+JSON = Kind("TEXT", exact.to_json, exact.of_json)
+MOMENT = Kind("VARCHAR(27)", exact.to_moment, exact.of_moment)
 
 
-def to_json(value: Json) -> str:
-    """Compact JSON that every database can hold, the order of keys kept; what is no JSON is kept as its `str`."""
-    text = _AS_WRITTEN.encode(value)
-    return text if text.isascii() or _UNSTORABLE.search(text) is None else _ASCII.encode(value)
+class Table:
+    """A table: its columns in order, and the rules that hold over them, in SQL."""
+
+    def __init__(
+        self, name: str, *columns: Column, rules: tuple[str, ...], indexes: tuple[str, ...] = (), rowid: bool = True
+    ) -> None:
+        """rowid: whether SQLite numbers the rows itself; without, they lie in the order of the primary key."""
+        self.name = name
+        self.columns = columns
+        self._rules = rules
+        self._indexes = indexes
+        self._rowid = rowid
+
+    def statements(self, *, sqlite: bool) -> Iterator[str]:
+        """What makes the table and its indexes, in SQLite or in PostgreSQL."""
+        lines = [*(_column(column, sqlite) for column in self.columns), *self._rules]
+        ending = " WITHOUT ROWID" if sqlite and not self._rowid else ""
+        yield f"CREATE TABLE {self.name} (\n\t" + ", \n\t".join(lines) + f"\n){ending}"
+        yield from self._indexes
 
 
-# What was written is compact, so no white space has to be looked for, as `json.loads` does.
-_from_json = json.JSONDecoder().raw_decode
+def _column(column: Column, sqlite: bool) -> str:
+    kind = column.kind.sql if sqlite else column.kind.postgres or column.kind.sql
+    return f"{quoted(column.name)} {kind}{'' if column.nullable else ' NOT NULL'}"
 
 
-# The types give their converters themselves: `process_bind_param` and `process_result_value` would be called through
-# one more function for each of the 200,000 values of a large run.
+_WORDS_OF_SQL = frozenset({"key", "plan", "before", "after"})
 
 
-class ExactText(TypeDecorator[str]):
-    """Any Python text. Lone surrogates (no UTF-8) and NUL (refused by PostgreSQL) are kept as marked JSON."""
-
-    impl = Text
-    cache_ok = True
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:
-        return _text_in
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], str | None]:
-        return _text_out
+def quoted(name: str) -> str:
+    """The name of a column as SQL takes it."""
+    return f'"{name}"' if name in _WORDS_OF_SQL else name
 
 
-def _text_in(value: str | None) -> str | None:
-    if not value or (value.isascii() and "\x00" not in value and value[0] != _MARK):
-        return value
-    return _MARK + _ASCII.encode(value) if value[0] == _MARK or _UNSTORABLE.search(value) else value
+def listed(table: Table) -> str:
+    """The table's columns in order, as SQL lists them."""
+    return ", ".join(quoted(column.name) for column in table.columns)
 
 
-def _text_out(value: str | None) -> str | None:
-    return str(json.loads(value[1:])) if value and value[0] == _MARK else value
-
-
-class ExactJson(TypeDecorator[Any]):
-    """A JSON value as text, order of keys kept (PostgreSQL's jsonb would not). None is NULL."""
-
-    impl = Text
-    cache_ok = True
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Json], str | None]:
-        return _json_in
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], Json]:
-        return _json_out
-
-
-def _json_in(value: Json) -> str | None:
-    return None if value is None else to_json(value)
-
-
-def _json_out(value: str | None) -> Json:
-    return None if value is None else _from_json(value)[0]
-
-
-class Moment(TypeDecorator[datetime]):
-    """A time in UTC to the microsecond, as ISO text of fixed width: sorts as it reads, in every database."""
-
-    impl = String(27)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without time zone cannot be stored")
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else datetime.fromisoformat(value)
-
-
-metadata = MetaData()
-
-schema_version = Table(VERSION_TABLE, metadata, Column("version_num", String(32), primary_key=True))
+schema_version = Table(VERSION_TABLE, Column("version_num", KEY), rules=("PRIMARY KEY (version_num)",))
 
 versions = Table(
     "versions",
-    metadata,
-    Column("key", String(32), primary_key=True),
-    Column("id", ExactText),
-    Column("parts", ExactJson, nullable=False),
+    Column("key", KEY),
+    Column("id", TEXT, nullable=True),
+    Column("parts", JSON),
+    rules=('PRIMARY KEY ("key")',),
 )
 
 plans = Table(
     "plans",
-    metadata,
-    Column("key", String(32), primary_key=True),
-    Column("n_cases", Integer, nullable=False),
+    Column("key", KEY),
+    Column("n_cases", INTEGER),
+    rules=('PRIMARY KEY ("key")',),
 )
 
 case_texts = Table(
     "case_texts",
-    metadata,
-    Column("key", String(32), primary_key=True),
-    Column("input", ExactJson),
-    Column("expected", ExactJson),
-    Column("metadata", ExactJson, nullable=False),
+    Column("key", KEY),
+    Column("input", JSON, nullable=True),
+    Column("expected", JSON, nullable=True),
+    Column("metadata", JSON),
+    rules=('PRIMARY KEY ("key")',),
 )
 
 cases = Table(
     "cases",
-    metadata,
-    Column("plan", String(32), ForeignKey("plans.key"), primary_key=True),
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("case_id", ExactText, nullable=False),
-    Column("categories", ExactJson, nullable=False),
-    Column("content", ExactText),
-    Column("scorers", ExactText),
-    Column("critical", Boolean, nullable=False),
-    Column("cluster", ExactText),
-    Column("tags", ExactJson, nullable=False),
-    Column("texts", String(32), ForeignKey("case_texts.key"), nullable=False),
-    Column("source_file", ExactText),
-    Column("source_line", Integer),
-    sqlite_with_rowid=False,
+    Column("plan", KEY),
+    Column("position", INTEGER),
+    Column("case_id", TEXT),
+    Column("categories", JSON),
+    Column("content", TEXT, nullable=True),
+    Column("scorers", TEXT, nullable=True),
+    Column("critical", FLAG),
+    Column("cluster", TEXT, nullable=True),
+    Column("tags", JSON),
+    Column("texts", KEY),
+    Column("source_file", TEXT, nullable=True),
+    Column("source_line", INTEGER, nullable=True),
+    rules=(
+        'PRIMARY KEY ("plan", position)',
+        'FOREIGN KEY("plan") REFERENCES plans ("key")',
+        'FOREIGN KEY(texts) REFERENCES case_texts ("key")',
+    ),
+    rowid=False,
 )
 
 runs = Table(
     "runs",
-    metadata,
-    Column("number", Integer, primary_key=True),
-    Column("id", ExactText, nullable=False, unique=True),
-    Column("suite", ExactText, nullable=False),
-    Column("created", Moment, nullable=False),
-    Column("epochs", Integer, nullable=False),
-    Column("commit_sha", ExactText),
-    Column("branch", ExactText),
-    Column("version", String(32), ForeignKey("versions.key"), nullable=False),
-    Column("evalset", ExactText),
-    Column("selection", ExactText),
-    Column("stopped", ExactText),
-    Column("origin", ExactText, nullable=False),
-    Column("plan", String(32), ForeignKey("plans.key"), nullable=False),
-    Column("n_results", Integer, nullable=False),
-    Column("n_unscored", Integer, nullable=False),
-    Column("score", Float(53)),
-    Column("calls", BigInteger, nullable=False),
-    Column("calls_saved", BigInteger, nullable=False),
-    Column("tokens_in", BigInteger),
-    Column("tokens_out", BigInteger),
-    Column("cost_usd", Float(53)),
-    Column("wall_s", Float(53)),
-    Column("metadata", ExactJson, nullable=False),
+    Column("number", NUMBER),
+    Column("id", TEXT),
+    Column("suite", TEXT),
+    Column("created", MOMENT),
+    Column("epochs", INTEGER),
+    Column("commit_sha", TEXT, nullable=True),
+    Column("branch", TEXT, nullable=True),
+    Column("version", KEY),
+    Column("evalset", TEXT, nullable=True),
+    Column("selection", TEXT, nullable=True),
+    Column("stopped", TEXT, nullable=True),
+    Column("origin", TEXT),
+    Column("plan", KEY),
+    Column("n_results", INTEGER),
+    Column("n_unscored", INTEGER),
+    Column("score", FLOAT, nullable=True),
+    Column("calls", BIG),
+    Column("calls_saved", BIG),
+    Column("tokens_in", BIG, nullable=True),
+    Column("tokens_out", BIG, nullable=True),
+    Column("cost_usd", FLOAT, nullable=True),
+    Column("wall_s", FLOAT, nullable=True),
+    Column("metadata", JSON),
     # What a migration has added stands last, as it does in a database that grew.
-    Column("steps", ExactJson),
-    Column("against", ExactJson),
-    Column("confirmation", ExactJson),
-    Index("runs_by_suite", "suite", "created"),
+    Column("steps", JSON, nullable=True),
+    Column("against", JSON, nullable=True),
+    Column("confirmation", JSON, nullable=True),
+    rules=(
+        "PRIMARY KEY (number)",
+        "UNIQUE (id)",
+        'FOREIGN KEY(version) REFERENCES versions ("key")',
+        'FOREIGN KEY("plan") REFERENCES plans ("key")',
+    ),
+    indexes=("CREATE INDEX runs_by_suite ON runs (suite, created)",),
 )
 
 results = Table(
     "results",
-    metadata,
-    Column("run", Integer, ForeignKey("runs.number"), primary_key=True),
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("case_id", ExactText, nullable=False),
-    Column("epoch", Integer, nullable=False),
-    Column("score", Float(53)),
-    Column("stage", ExactText),
-    Column("cause", ExactText),
-    Column("attempts", Integer, nullable=False),
-    Column("has_output", Boolean, nullable=False),
-    Column("latency_s", Float(53)),
-    Column("tokens_in", BigInteger),
-    Column("tokens_out", BigInteger),
-    Column("cost_usd", Float(53)),
-    Column("cached", Boolean, nullable=False),
-    Column("model", ExactText),
-    Column("system_fingerprint", ExactText),
-    Column("response_id", ExactText),
-    Column("finish_reason", ExactText),
-    Column("text", ExactText),
-    Column("data", ExactJson),
-    Column("tool_calls", ExactJson),
-    Column("contexts", ExactJson),
+    Column("run", INTEGER),
+    Column("position", INTEGER),
+    Column("case_id", TEXT),
+    Column("epoch", INTEGER),
+    Column("score", FLOAT, nullable=True),
+    Column("stage", TEXT, nullable=True),
+    Column("cause", TEXT, nullable=True),
+    Column("attempts", INTEGER),
+    Column("has_output", FLAG),
+    Column("latency_s", FLOAT, nullable=True),
+    Column("tokens_in", BIG, nullable=True),
+    Column("tokens_out", BIG, nullable=True),
+    Column("cost_usd", FLOAT, nullable=True),
+    Column("cached", FLAG),
+    Column("model", TEXT, nullable=True),
+    Column("system_fingerprint", TEXT, nullable=True),
+    Column("response_id", TEXT, nullable=True),
+    Column("finish_reason", TEXT, nullable=True),
+    Column("text", TEXT, nullable=True),
+    Column("data", JSON, nullable=True),
+    Column("tool_calls", JSON, nullable=True),
+    Column("contexts", JSON, nullable=True),
     # NULL: the run's own; "after" or "before": a side of its confirmation.
-    Column("phase", Text),
+    Column("phase", TEXT, nullable=True),
+    rules=("PRIMARY KEY (run, position)", "FOREIGN KEY(run) REFERENCES runs (number)"),
 )
 
 scores = Table(
     "scores",
-    metadata,
-    Column("run", Integer, primary_key=True),
-    Column("result", Integer, primary_key=True),
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("scorer", ExactText, nullable=False),
-    Column("value", Float(53), nullable=False),
-    Column("weight", Float(53), nullable=False),
-    Column("version", ExactText, nullable=False),
-    Column("reason", ExactText, nullable=False),
-    ForeignKeyConstraint(["run", "result"], ["results.run", "results.position"]),
-    sqlite_with_rowid=False,
+    Column("run", INTEGER),
+    Column("result", INTEGER),
+    Column("position", INTEGER),
+    Column("scorer", TEXT),
+    Column("value", FLOAT),
+    Column("weight", FLOAT),
+    Column("version", TEXT),
+    Column("reason", TEXT),
+    rules=(
+        "PRIMARY KEY (run, result, position)",
+        "FOREIGN KEY(run, result) REFERENCES results (run, position)",
+    ),
+    rowid=False,
 )
 
 summaries = Table(
     "summaries",
-    metadata,
-    Column("run", Integer, ForeignKey("runs.number"), primary_key=True),
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("category", ExactText, nullable=False),
-    Column("metric", String(32), nullable=False),
-    Column("value", Float(53), nullable=False),
-    Column("n", Integer, nullable=False),
-    sqlite_with_rowid=False,
+    Column("run", INTEGER),
+    Column("position", INTEGER),
+    Column("category", TEXT),
+    Column("metric", KEY),
+    Column("value", FLOAT),
+    Column("n", INTEGER),
+    rules=("PRIMARY KEY (run, position)", "FOREIGN KEY(run) REFERENCES runs (number)"),
+    rowid=False,
 )
 
 verdicts = Table(
     "verdicts",
-    metadata,
-    Column("number", Integer, primary_key=True),
-    Column("run", Integer, ForeignKey("runs.number"), nullable=False, index=True),
-    Column("decided", Moment, nullable=False),
-    Column("verdict", String(32), nullable=False),
-    Column("exit_code", Integer, nullable=False),
-    Column("body", ExactJson, nullable=False),
+    Column("number", NUMBER),
+    Column("run", INTEGER),
+    Column("decided", MOMENT),
+    Column("verdict", KEY),
+    Column("exit_code", INTEGER),
+    Column("body", JSON),
+    rules=("PRIMARY KEY (number)", "FOREIGN KEY(run) REFERENCES runs (number)"),
+    indexes=("CREATE INDEX ix_verdicts_run ON verdicts (run)",),
 )
 
 blessings = Table(
     "blessings",
-    metadata,
-    Column("number", Integer, primary_key=True),
-    Column("run", Integer, ForeignKey("runs.number"), nullable=False, index=True),
-    Column("created", Moment, nullable=False),
-    Column("author", ExactText, nullable=False),
-    Column("reason", ExactText, nullable=False),
-    Column("name", ExactText),
+    Column("number", NUMBER),
+    Column("run", INTEGER),
+    Column("created", MOMENT),
+    Column("author", TEXT),
+    Column("reason", TEXT),
+    Column("name", TEXT, nullable=True),
+    rules=("PRIMARY KEY (number)", "FOREIGN KEY(run) REFERENCES runs (number)"),
+    indexes=("CREATE INDEX ix_blessings_run ON blessings (run)",),
 )
 
 drifts = Table(
     "drifts",
-    metadata,
-    Column("number", Integer, primary_key=True),
-    Column("run", Integer, ForeignKey("runs.number"), nullable=False, index=True),
-    Column("created", Moment, nullable=False),
-    Column("category", ExactText, nullable=False),
-    Column("before", Float(53), nullable=False),
-    Column("after", Float(53), nullable=False),
-    Column("p", Float(53), nullable=False),
-    Column("sentence", ExactText, nullable=False),
+    Column("number", NUMBER),
+    Column("run", INTEGER),
+    Column("created", MOMENT),
+    Column("category", TEXT),
+    Column("before", FLOAT),
+    Column("after", FLOAT),
+    Column("p", FLOAT),
+    Column("sentence", TEXT),
+    rules=("PRIMARY KEY (number)", "FOREIGN KEY(run) REFERENCES runs (number)"),
+    indexes=("CREATE INDEX ix_drifts_run ON drifts (run)",),
 )
 
 requests = Table(
     "requests",
-    metadata,
-    Column("version", String(32), ForeignKey("versions.key"), primary_key=True),
-    Column("plan", String(32), ForeignKey("plans.key"), primary_key=True),
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("case_id", ExactText, nullable=False),
-    Column("body", ExactJson, nullable=False),
-    sqlite_with_rowid=False,
+    Column("version", KEY),
+    Column("plan", KEY),
+    Column("position", INTEGER),
+    Column("case_id", TEXT),
+    Column("body", JSON),
+    rules=(
+        'PRIMARY KEY (version, "plan", position)',
+        'FOREIGN KEY(version) REFERENCES versions ("key")',
+        'FOREIGN KEY("plan") REFERENCES plans ("key")',
+    ),
+    rowid=False,
 )
 
-APPEND_ONLY = tuple(table for table in metadata.sorted_tables if table is not schema_version)
-"""Everything but the schema's own version."""
+APPEND_ONLY = (
+    *(versions, plans, case_texts, cases, runs, results, scores),
+    *(summaries, verdicts, blessings, drifts, requests),
+)
+"""Everything but the schema's own version, each after those that it refers to."""
+
+TABLES = (schema_version, *APPEND_ONLY)
+
+DECODERS = {column.name: column.kind.decode for table in TABLES for column in table.columns if column.kind.decode}
+"""By a column's name, which means the same in every table, what makes a value of what the driver gives."""
 
 _REFUSE_SQLITE = """
 CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON {table}
@@ -331,15 +316,14 @@ FOR EACH ROW EXECUTE FUNCTION evalgate_refuse()
 """
 
 
-def append_only_ddl(table: str, dialect: str) -> tuple[str, ...]:
-    """The statements that make a table refuse UPDATE and DELETE."""
-    if dialect == "sqlite":
-        return tuple(_REFUSE_SQLITE.format(table=table, verb=verb).strip() for verb in ("update", "delete"))
-    return (_REFUSE_POSTGRES_FUNCTION.strip(), _REFUSE_POSTGRES.format(table=table).strip())
-
-
-for _table in APPEND_ONLY:
-    for _dialect in ("sqlite", "postgresql"):
-        for _statement in append_only_ddl(_table.name, _dialect):
-            _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
-            event.listen(_table, "after_create", _ddl.execute_if(dialect=_dialect))
+def statements(*, sqlite: bool) -> Iterator[str]:
+    """What makes the newest schema in an empty database, in SQLite or in PostgreSQL."""
+    for table in TABLES:
+        yield from table.statements(sqlite=sqlite)
+    if not sqlite:
+        yield _REFUSE_POSTGRES_FUNCTION.strip()
+    for table in APPEND_ONLY:
+        if sqlite:
+            yield from (_REFUSE_SQLITE.format(table=table.name, verb=verb).strip() for verb in ("update", "delete"))
+        else:
+            yield _REFUSE_POSTGRES.format(table=table.name).strip()

@@ -354,7 +354,7 @@ def _check_baseline(history: History, refs: tuple[str, ...]) -> None:
 
 
 def open_history(url: str, *, create: bool = True) -> History:
-    """The store at this URL. Imports SQLAlchemy."""
+    """The store at this URL."""
     from evalgate.history.store import History
 
     return History.open(url, create=create)

@@ -195,6 +195,20 @@ def test_help_loads_nothing_heavy(project: Project) -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_commands_on_a_history_do_not_load_what_migrates_one(project: Project) -> None:
+    """A gate is paid for at every push: neither SQLAlchemy nor alembic, where the schema is the newest."""
+    build(project, categories={"facts": 3})
+    program = (
+        "import sys\nfrom evalgate.cli import call\n"
+        "codes = [call([*command.split()]) for command in ('run', 'run', 'gate latest', 'history', 'show latest')]\n"
+        "found = sorted({'sqlalchemy', 'alembic', 'psycopg', 'pandas'} & set(sys.modules))\n"
+        "print('last:', codes, found, file=sys.stderr)\n"
+    )
+    path = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **path}, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "last: [0, 0, 0, 0, 0] []"
+
+
 def test_every_line_that_is_no_json_is_told(project: Project) -> None:
     """With the faults of the rows that could be read, all at once; a key that stands twice is one of them."""
     file = project.write("x.jsonl", 'nope\n{"id": "a", "score": 1}\n{"id": "b", "score": 1, "score": 0}\n{\n')

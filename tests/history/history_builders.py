@@ -2,8 +2,12 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from evalgate.history.database import Database
+from evalgate.history.place import Place
 from evalgate.records import BaselineSummary, CaseLists, Usage, Verdict, VerdictName
 
 WHO = {
@@ -51,3 +55,16 @@ def verdict(name: VerdictName = VerdictName.PASS, exit_code: int = 0) -> Verdict
         usage=Usage(),
         baseline=BaselineSummary(kind="missing", why="first"),
     )
+
+
+@contextmanager
+def database(url: str) -> Iterator[Database]:
+    """The database at this URL, whatever is there."""
+    with closing(Database(Place(url))) as found:
+        yield found
+
+
+def rows_of(url: str, table: str) -> int:
+    """How many rows a table has."""
+    with database(url) as found, found.reading() as connection:
+        return int(connection.value(f"SELECT count(*) FROM {table}"))

@@ -5,12 +5,10 @@ from datetime import timedelta
 
 import pytest
 from builders import NOON, make_drift, make_run
-from sqlalchemy import func, select
+from history_builders import rows_of
 
 from evalgate.errors import InputError, StoreError
 from evalgate.gate import Rules, without_results
-from evalgate.history import shape
-from evalgate.history.connection import Place, connect
 from evalgate.history.store import History
 from evalgate.practices.trend import suite_trend
 from evalgate.records import VerdictName, Version
@@ -48,10 +46,7 @@ def test_runs_of_one_version_and_plan_share_their_requests(store_url: str) -> No
         history.write_run(replace(first, id="none", version=Version(id="v3")))
         history.write_run(make_run("other-cases", facts=[1, 0, 1]))
         found = {row.id: sorted(history.requests(row.id)) for row in history.list_runs()}
-    engine = connect(Place(store_url), create=False)
-    with engine.connect() as connection:
-        assert connection.scalar(select(func.count()).select_from(shape.requests)) == 3
-    engine.dispose()
+    assert rows_of(store_url, "requests") == 3
     assert found == {
         **{run_id: ["facts-0", "facts-1"] for run_id in ("run-1", "same", "unsaid")},
         "newer": ["facts-0"],

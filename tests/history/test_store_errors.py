@@ -9,23 +9,19 @@ from pathlib import Path
 
 import pytest
 from builders import make_run
-from sqlalchemy import Engine, event
 
 from evalgate.errors import InputError, StoreError
-from evalgate.history.connection import Place, check_room, connect
+from evalgate.history.connection import check_room, connect
+from evalgate.history.place import Place
 from evalgate.history.store import History
 
 
-@pytest.fixture
-def impatient() -> Iterator[None]:
-    """Connections that wait 50 ms for a lock, not 10 s."""
-
-    def tune(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA busy_timeout = 50")
-
-    event.listen(Engine, "connect", tune)
-    yield
-    event.remove(Engine, "connect", tune)
+def tuned(url: str, pragma: str) -> History:
+    """The history at this URL, with a setting of SQLite's own on the connection that every method uses."""
+    database = connect(Place(url), create=False)
+    with database.reading() as connection:
+        connection.run(pragma)
+    return History(database)
 
 
 @pytest.fixture
@@ -37,12 +33,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_locked_store_says_so(file: Path) -> None:
     """Another process that writes and does not end is named as the cause."""
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with History.open(f"sqlite:///{file}") as history:
+    with tuned(f"sqlite:///{file}", "PRAGMA busy_timeout = 50") as history:
         for write in (history.check_writable, lambda: history.write_run(make_run("run-2"))):
             with pytest.raises(StoreError, match=r"history\.db is locked by another process for more than 10 s"):
                 write()
@@ -82,17 +77,10 @@ def test_a_folder_is_no_store(tmp_path: Path) -> None:
 def test_a_full_disk_says_so_and_keeps_what_was_there(file: Path) -> None:
     """The run that does not fit is refused whole."""
 
-    def cap(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA max_page_count = 60")
-
-    event.listen(Engine, "connect", cap)
-    try:
-        with History.open(f"sqlite:///{file}") as history:
-            with pytest.raises(StoreError, match=r"cannot grow: the disk is full\. Free some space"):
-                history.write_run(replace(make_run("run-2", facts=[1]), metadata={"big": "x" * 1_000_000}))
-            assert [row.id for row in history.list_runs()] == ["run-1"]
-    finally:
-        event.remove(Engine, "connect", cap)
+    with tuned(f"sqlite:///{file}", "PRAGMA max_page_count = 60") as history:
+        with pytest.raises(StoreError, match=r"cannot grow: the disk is full\. Free some space"):
+            history.write_run(replace(make_run("run-2", facts=[1]), metadata={"big": "x" * 1_000_000}))
+        assert [row.id for row in history.list_runs()] == ["run-1"]
 
 
 def test_a_disk_without_room_is_told_before_a_run_is_paid_for(file: Path) -> None:
@@ -108,7 +96,7 @@ def open_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name)
         path.chmod(0o777)
-        connect(Place("sqlite://"), create=True).dispose()  # imports happen before the privileges go
+        connect(Place("sqlite://"), create=True).close()  # imports happen before the privileges go
         root = os.geteuid() == 0
         if root:
             os.seteuid(65534)

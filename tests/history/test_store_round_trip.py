@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from builders import NOON, make_failed, make_output, make_run, make_scored
+from history_builders import rows_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -220,22 +221,13 @@ def test_the_order_of_keys_is_kept(store_url: str) -> None:
 
 def test_runs_of_one_eval_set_share_its_cases(store_url: str) -> None:
     """The texts of an eval set are kept once, not once a run; another content is another text."""
-    from sqlalchemy import func, select
-
-    from evalgate.history import shape
-    from evalgate.history.connection import Place, connect
-
     case = CaseRef(id="a", categories=("facts",), input="2 + 2?", expected="4")
     with History.open(store_url) as history:
         for number in range(3):
             history.write_run(replace(make_run(f"same-{number}"), cases=(case,)))
         history.write_run(replace(make_run("moved"), cases=(replace(case, source=Source(file="a.yaml", line=3)),)))
         history.write_run(replace(make_run("other"), cases=(replace(case, input="2 + 3?"),)))
-    engine = connect(Place(store_url), create=False)
-    with engine.connect() as connection:
-        counts = [connection.scalar(select(func.count()).select_from(t)) for t in (shape.plans, shape.case_texts)]
-    engine.dispose()
-    assert counts == [3, 2]
+    assert [rows_of(store_url, table) for table in ("plans", "case_texts")] == [3, 2]
 
 
 def test_summaries_follow_the_definitions(store_url: str) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from builders import make_run
-from sqlalchemy import inspect, text
+from history_builders import database
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.pool import NullPool
 
 from evalgate.errors import InputError, StoreError
 from evalgate.history import shape
-from evalgate.history.connection import Place, connect, engine_for, migrate, writing
+from evalgate.history.connection import migrate, migrating
 from evalgate.history.store import History
 from evalgate.records import (
     CaseRef,
@@ -36,31 +38,27 @@ SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal AND tgrelid
 
 def described(url: str) -> object:
     """The schema as the database tells it: tables, columns, keys, indexes, triggers."""
-    engine = connect(Place(url), create=False)
+    if url.startswith("sqlite"):
+        with database(url) as found, found.reading() as connection:
+            rows = connection.rows("SELECT type AS sort, name AS called, sql FROM sqlite_master ORDER BY type, name")
+            return [(kind, name, normal(name, sql)) for kind, name, sql in rows]
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
     with engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            rows = connection.execute(text("SELECT type, name, sql FROM sqlite_master ORDER BY type, name")).all()
-            found: object = [(kind, name, normal(name, sql)) for kind, name, sql in rows]
-        else:
-            look = inspect(connection)
-            found = [
-                (
-                    name,
-                    [(c["name"], str(c["type"]), c["nullable"], c["default"]) for c in look.get_columns(name)],
-                    look.get_pk_constraint(name)["constrained_columns"],
-                    [(k["constrained_columns"], k["referred_table"]) for k in look.get_foreign_keys(name)],
-                    sorted((str(i["name"]), i["column_names"], i["unique"]) for i in look.get_indexes(name)),
-                    connection.scalars(
-                        text(TRIGGERS),
-                        {"name": name},
-                    )
-                    .unique()
-                    .all(),
-                )
-                for name in sorted(set(look.get_table_names()) - {shape.VERSION_TABLE})
-            ]
-    engine.dispose()
-    return found
+        look = inspect(connection)
+        return [
+            (
+                name,
+                [(c["name"], str(c["type"]), c["nullable"], c["default"]) for c in look.get_columns(name)],
+                look.get_pk_constraint(name)["constrained_columns"],
+                [
+                    (k["constrained_columns"], k["referred_table"], k["referred_columns"])
+                    for k in look.get_foreign_keys(name)
+                ],
+                sorted((str(i["name"]), i["column_names"], i["unique"]) for i in look.get_indexes(name)),
+                connection.scalars(text(TRIGGERS), {"name": name}).unique().all(),
+            )
+            for name in sorted(set(look.get_table_names()) - {shape.VERSION_TABLE})
+        ]
 
 
 def normal(name: str, sql: str | None) -> str | None:
@@ -68,26 +66,24 @@ def normal(name: str, sql: str | None) -> str | None:
     return None if sql is None or name == shape.VERSION_TABLE else " ".join(sql.split())
 
 
-def by_migrations(url: str) -> None:
-    """A database made the long way, from the first schema on."""
-    engine = engine_for(Place(url))
-    for revision in shape.REVISIONS:
-        with writing(engine) as connection:
+def by_migrations(url: str, *revisions: str) -> None:
+    """A database made the long way, from the first schema on; to the newest one where no revisions are named."""
+    for revision in revisions or shape.REVISIONS:
+        with database(url) as found, migrating(found) as connection:
             migrate(connection, revision)
-    engine.dispose()
 
 
-def test_creating_and_migrating_give_the_same_schema(store_url: str, tmp_path: Path) -> None:
+def test_creating_and_migrating_give_the_same_schema(store_url: str) -> None:
     """The short way for new databases does not drift from the migrations."""
     by_migrations(store_url)
     migrated = described(store_url)
-    engine = engine_for(Place(store_url))
-    with writing(engine) as connection:
-        shape.metadata.drop_all(connection)
-    engine.dispose()
+    with database(store_url) as found, found.writing() as connection:
+        for table in reversed(shape.TABLES):
+            connection.run(f"DROP TABLE {table.name}")
     with History.open(store_url):
         pass
     assert migrated == described(store_url)
+    assert len(str(migrated)) > 5000
 
 
 def test_a_migrated_database_works(store_url: str) -> None:
@@ -121,12 +117,10 @@ OLD_ROWS = (
 
 def test_what_the_first_schema_kept_is_read_as_it_was(store_url: str) -> None:
     """An old history keeps every run, verdict and blessing; what it could not know is empty, and it takes new runs."""
-    engine = engine_for(Place(store_url))
-    with writing(engine) as connection:
-        migrate(connection, "0001")
+    by_migrations(store_url, "0001")
+    with database(store_url) as found, found.writing() as connection:
         for statement in OLD_ROWS:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
+            connection.run(statement)
     case = CaseRef(id="a", categories=("facts",), content="c", scorers="s", input="2 + 2?", expected="4")
     expected = Run(
         id="old-run",
@@ -170,13 +164,12 @@ def test_what_the_first_schema_kept_is_read_as_it_was(store_url: str) -> None:
 
 def test_an_interrupted_migration_leaves_nothing(store_url: str) -> None:
     """The steps and their mark share one transaction."""
-    engine = engine_for(Place(store_url))
-    with pytest.raises(RuntimeError), writing(engine) as connection:
-        migrate(connection)
-        raise RuntimeError
-    with engine.connect() as connection:
-        assert inspect(connection).get_table_names() == []
-    engine.dispose()
+    with database(store_url) as found:
+        with pytest.raises(RuntimeError), migrating(found) as connection:
+            migrate(connection)
+            raise RuntimeError
+        with found.reading() as reader:
+            assert reader.rows(found.driver.tables) == []
 
 
 def test_every_migration_is_known_by_name() -> None:
@@ -195,20 +188,16 @@ def test_a_newer_history_is_left_alone(store_url: str) -> None:
     """An old evalgate never writes what it does not understand."""
     with History.open(store_url):
         pass
-    engine = connect(Place(store_url), create=False)
-    with writing(engine) as connection:
-        connection.execute(text(f"UPDATE {shape.VERSION_TABLE} SET version_num = '9999'"))
-    engine.dispose()
+    with database(store_url) as found, found.writing() as connection:
+        connection.run(f"UPDATE {shape.VERSION_TABLE} SET version_num = '9999'")
     with pytest.raises(StoreError, match=r"written by a newer evalgate \(schema 9999.*pip install --upgrade"):
         History.open(store_url)
 
 
 def test_another_programs_tables_are_left_alone(store_url: str) -> None:
     """A database with a table of the same name belongs to somebody."""
-    engine = engine_for(Place(store_url))
-    with writing(engine) as connection:
-        connection.execute(text("CREATE TABLE runs (id INTEGER)"))
-    engine.dispose()
+    with database(store_url) as found, found.writing() as connection:
+        connection.run("CREATE TABLE runs (id INTEGER)")
     with pytest.raises(StoreError, match=r"holds tables of something else \(runs\)"):
         History.open(store_url)
 
@@ -227,18 +216,22 @@ def test_the_folder_of_a_new_history_is_made(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["history.db"]
 
 
-def test_neither_alembic_nor_the_other_driver_is_imported(tmp_path: Path) -> None:
+def test_neither_sqlalchemy_nor_alembic_nor_the_other_driver_is_imported(tmp_path: Path) -> None:
     """Start-up is part of the product: a history that needs no migration does not pay for one."""
     program = (
-        "import sys\nfrom evalgate.history import baseline, git, listing\n"
-        "assert 'sqlalchemy' not in sys.modules\n"
+        "import sys\n"
+        "from evalgate.errors import InputError\n"
         "from evalgate.history.store import History\n"
         "for _ in range(2):\n    with History.open(sys.argv[1]) as history: history.list_runs()\n"
-        "print([name for name in ('alembic', 'psycopg', 'numpy', 'pandas') if name in sys.modules])\n"
+        "print([name for name in ('sqlalchemy', 'alembic', 'psycopg', 'numpy', 'pandas') if name in sys.modules])\n"
+        "sys.modules['psycopg'] = None\n"
+        "try:\n    History.open('postgresql://u:hunter2@h/d')\n"
+        "except InputError as error:\n    print(error)\n"
     )
     url = f"sqlite:///{tmp_path / 'history.db'}"
     done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, check=False)
-    assert (done.stderr, done.stdout) == ("", "[]\n")
+    missing = "postgresql://u:***@h/d needs a driver that is not installed. Run: pip install 'evalgate-pr[postgres]'"
+    assert (done.stderr, done.stdout) == ("", f"[]\n{missing}\n")
 
 
 def _open_and_write(url: str, number: int) -> None:
@@ -253,10 +246,7 @@ def _open_and_write(url: str, number: int) -> None:
 def test_processes_that_begin_at_once_lose_nothing(store_url: str, is_old: bool) -> None:
     """Whoever is first makes the schema or migrates it; all write, and share the cases they have in common."""
     if is_old:
-        engine = engine_for(Place(store_url))
-        with writing(engine) as connection:
-            migrate(connection, "0001")
-        engine.dispose()
+        by_migrations(store_url, "0001")
     spawn = get_context("spawn")
     processes = [spawn.Process(target=_open_and_write, args=(store_url, number)) for number in range(4)]
     for process in processes:
