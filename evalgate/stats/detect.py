@@ -203,7 +203,10 @@ CONCENTRATIONS = np.array([0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 4.0, 7.0])
 """Of a Beta law of the cases' rates; equally likely before the history is seen. Models at temperature 0 show about
 0.1 to 0.6, agents about 4."""
 
-MEANS = (np.arange(40) + 0.5) / 40
+_EDGES = np.sin(np.pi / 2 * np.arange(41) / 40) ** 2
+MEANS = (_EDGES[1:] + _EDGES[:-1]) / 2
+"""Of the same law, closer towards 0 and 1, where a category that never failed has its mean; each stands for the values
+between it and its neighbours."""
 
 
 class _Binary:
@@ -221,24 +224,28 @@ class _Binary:
         self.losses = np.concatenate([(1 - LEFT) * rates, LEFT * rates], axis=1) / len(cases)
         self._before = float((passed / tries).mean())
         self._epochs = list(epochs)
-        self._counts = _cumulative_passes(rng, rates, epochs)
+        self._passed = int(passed.sum())
+        counts = _cumulative_passes(rng, rates, epochs)
         sizes = np.flatnonzero(np.bincount(tries))
         self._laws = [_law_table(tuple(int(size) for size in sizes), epochs_so_far) for epochs_so_far in epochs]
-        offsets = [
-            np.concatenate([[0], np.cumsum(sizes + epochs_so_far + 1)])[np.searchsorted(sizes, tries)] + passed
-            for epochs_so_far in epochs
-        ]
-        self._codes = [offset[order].astype(np.int32) for offset in offsets]
+        self._kinds = []
+        """Per stage the kind of each case that never passes, is broken, is intact, in as few bytes as hold it."""
+        for epochs_so_far, laws, (intact, fallen) in zip(epochs, self._laws, counts, strict=True):
+            first = np.concatenate([[0], np.cumsum(sizes + epochs_so_far + 1)])[np.searchsorted(sizes, tries)]
+            dead = (first + passed)[order]
+            small = np.min_scalar_type(laws.kinds)
+            self._kinds.append([kinds.astype(small) for kinds in (dead, dead + fallen, dead + intact)])
 
     def look(self, stage: int, rows: Whole, broken: Whole) -> tuple[Array, Array]:
-        intact, fallen = self._counts[stage]
-        cases = intact.shape[1]
+        dead, fallen, intact = self._kinds[stage]
+        cases, laws = intact.shape[1], self._laws[stage]
         place = np.arange(cases)
-        passes = np.where(place < broken[:, None], fallen[rows], intact[rows])
-        passes[place < broken[:, None] - cases] = 0
-        laws, after = self._laws[stage], passes.sum(axis=1)
-        codes = self._codes[stage][rows] + passes + (np.arange(len(rows)) * laws.kinds)[:, None]
+        found = np.where(place < broken[:, None], fallen[rows], intact[rows])
+        if broken.max() > cases:
+            np.copyto(found, dead[rows], where=place < broken[:, None] - cases)
+        codes = found.astype(np.intp) + (np.arange(len(rows)) * laws.kinds)[:, None]
         kinds = np.bincount(codes.ravel(), minlength=len(rows) * laws.kinds).reshape(len(rows), laws.kinds)
+        after = kinds @ laws.passes - self._passed
         possible = cases * self._epochs[stage]
         return laws.tail(kinds.astype(np.float64), possible - after), self._before - after / possible
 
@@ -278,6 +285,7 @@ def _beta_priors(tries: Whole, passed: Whole) -> tuple[Array, Array]:
     likelihood = (rising_ones[ones] + rising_zeros[tried - ones] - rising_all[tried]).T @ counts[kinds].astype(
         np.float64
     )
+    likelihood += np.log(np.tile(np.diff(_EDGES), len(CONCENTRATIONS)))  # flat beforehand, whatever the spacing
     chances = np.exp(likelihood - likelihood.max())
     steps = np.cumsum(chances / chances.sum())
     places = (np.arange(SIMULATED) + 0.5) / SIMULATED
@@ -310,6 +318,8 @@ class _LawTable:
             row[: len(law)] = law
         values = np.arange(epochs + 1)
         self.kinds = len(pools)
+        self.passes = np.concatenate([np.arange(size + epochs + 1) for size in sizes])
+        """Per kind the passes in the pool."""
         self._rows = rows
         self._means = rows @ values
         self._variances = rows @ values**2 - self._means**2
