@@ -43,11 +43,12 @@ class Spool(Sequence[T]):
     what is none of these comes back as its text, as it does from the journal and the history.
     """
 
-    def __init__(self, values: Iterable[T] = (), *, long: int = LONG) -> None:
-        """long: up to so many values stay in memory."""
+    def __init__(self, values: Iterable[T] = (), *, expected: int = 0, long: int = LONG) -> None:
+        """expected: how many values will come, where that is known: of many, none has to wait in memory for the others.
+        long: up to so many stay there."""
         self._long = long
         self._recent: list[T] = []
-        self._file: _File | None = None
+        self._file: _File | None = _File() if expected > long else None
         for value in values:
             self.append(value)
 
@@ -95,9 +96,9 @@ class Spool(Sequence[T]):
         return typing.cast(T, _decoded(self._file.read(range(len(self))[place])))
 
 
-def gathered(values: Iterable[T]) -> Sequence[T]:
-    """The values as a tuple, or as a spool where they are many."""
-    return Spool(values).kept()
+def gathered(values: Iterable[T], *, expected: int = 0) -> Sequence[T]:
+    """The values as a tuple, or as a spool where they are many. expected: how many there are, where that is known."""
+    return Spool(values, expected=expected).kept()
 
 
 class Names(Sequence[str]):

@@ -229,7 +229,8 @@ def refs_of(suite: Suite, built: Mapping[str, Scorer]) -> Sequence[CaseRef]:
         return judges_of([built[key] for key in keys])
 
     pairs = ((suite.selected[place], suite.contents[place]) for place in suite.order)
-    return gathered(_ref(case, content, judged_by(case.scorers)) for case, content in pairs)
+    refs = (_ref(case, content, judged_by(case.scorers)) for case, content in pairs)
+    return gathered(refs, expected=len(suite.selected))
 
 
 def _ref(case: Case, content: str, scorers: str) -> CaseRef:

@@ -12,8 +12,9 @@ from evalgate.spool import Names, Spool
 class Collected:
     """Results, each case and epoch at most once."""
 
-    def __init__(self) -> None:
-        self._results: Spool[Result] = Spool()
+    def __init__(self, expected: int) -> None:
+        """expected: how many results will come."""
+        self._results: Spool[Result] = Spool(expected=expected)
         self._ids = Names()
         self._epochs = array("I")
 

@@ -112,7 +112,7 @@ class _Session:
         self.meter = journal.used
         self.began_at = clock()
         self.ends_at = None if limits.deadline_s is None else self.began_at + limits.deadline_s
-        self.results = Collected()
+        self.results = Collected(plan.total)
         self.stopped: str | None = None
         self.is_interrupted = False
         self.was_answered = False

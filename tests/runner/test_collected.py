@@ -12,7 +12,7 @@ keys = st.lists(st.tuples(st.text(max_size=3), st.integers(1, 4)), unique=True, 
 @given(keys)
 def test_results_come_out_sorted_by_case_and_epoch(found: list[tuple[str, int]]) -> None:
     """Whatever order the workers finish in, the run is the same."""
-    collected = Collected()
+    collected = Collected(0)
     for case_id, epoch in found:
         collected.add(make_scored(case_id, epoch=epoch))
     assert collected.keys() == frozenset(found)
