@@ -167,7 +167,6 @@ class _Spread:
     recall: Callable[[Case, int], Output | None]
     keep: Callable[[Case, int, Output], object]
     clock: Callable[[], float]
-    results: Collected = field(default_factory=Collected)
     stopped: str | None = None
     is_interrupted: bool = False
     was_answered: bool = False
@@ -178,6 +177,7 @@ class _Spread:
 
     async def run(self, scorers: Callable[[Case], Sequence[Scorer]]) -> Outcome:
         self.began_at = self.clock()
+        self.results = Collected(self.plan.total)
         self.used_calls = 0
         self.returned: deque[Batch] = deque()
         self.running: list[_Running] = []
