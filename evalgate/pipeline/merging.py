@@ -83,28 +83,37 @@ def merge_shards(options: MergeOptions, *, now: datetime | None = None) -> Done:
     """One run of all its parts, recorded and judged. Calls no model.
 
     The same parts always make the same run: merged again, it is judged again and not recorded twice. Raises InputError
-    where parts are missing, do not belong together or are damaged; a history that cannot be used gives `error`.
+    where parts are missing, do not belong together, are damaged or are of another suite than the configuration; a
+    history that cannot be used gives `error`.
     """
     now = now or datetime.now(UTC)
     merged = merge(files_of(options.shards))
     run = merged.run
     config = config_here(options.config, options.environ)
-    is_meant = config is not None and (options.config is not None or config.suite == run.suite)
-    rules: Rules = config.rules if config is not None and is_meant else Rules()
+    _check_suite(run, config)
+    rules: Rules = config.rules if config is not None else Rules()
     rules = rules if options.gated else ungated(rules)
     store = options.store or store_of(config)
-    notes = [*merged.notes, *([] if is_meant else [without_its_rules(run, config)])]
+    notes = [*merged.notes, *([without_its_rules(run, config)] if config is None else [])]
     try:
         with open_history(store) as history:
-            judged, more = _recorded_and_judged(run, rules, config if is_meant else None, history, options, now)
+            judged, more = _recorded_and_judged(run, rules, config, history, options, now)
     except StoreError as error:
         return nothing_done(VerdictName.ERROR, str(error), rules, run.suite, now)
     return Done(
         judged=judged,
         store=store,
-        show_outputs=config.comment_outputs if config is not None and is_meant else False,
+        show_outputs=config is not None and config.comment_outputs,
         note="\n".join([*notes, *more]) or None,
     )
+
+
+def _check_suite(run: Run, config: Config | None) -> None:
+    """Another suite's rules know nothing of these categories: by them anything may pass."""
+    if config is not None and config.suite != run.suite:
+        what = f"these shards are of suite {run.suite}, {config.path} is of suite {config.suite}"
+        hint = f"Name the configuration of suite {run.suite} with --config."
+        raise InputError(Fault(where="merge", what=what, hint=hint))
 
 
 def _recorded_and_judged(

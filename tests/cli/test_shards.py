@@ -128,6 +128,25 @@ def test_shards_of_two_commands_are_no_run(project: Project, first: list[str], s
     assert said.code == 2 and f"has another {told} than" in said.err
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["--config", "evalgate.yaml"])
+def test_another_suites_rules_decide_on_no_shards(project: Project, named: bool) -> None:
+    """From all right to all wrong, and the other suite's rules would let it through: exit 2, and nothing is kept."""
+    build(project, categories=GOOD)
+    project.evalgate("run", "--epochs", "1")
+    answers(project, {f"{name}-{number}": "wrong" for name in GOOD for number in range(20)})
+    run_parts(project, 2)
+    text = (project.folder / "evalgate.yaml").read_text()
+    lax = text.replace("suite: tables", "suite: lax").replace("gate: {}", "gate: {when: {inconclusive: allow}}")
+    file = project.write("lax.yaml" if named else "evalgate.yaml", lax).name
+    said = project.evalgate("merge", ".", *(["--config", file] if named else []))
+    assert (said.code, said.out) == (2, "")
+    assert f"these shards are of suite tables, {file} is of suite lax" in said.err
+    assert "Name the configuration of suite tables with --config" in said.err
+    project.write("tables.yaml", text)
+    assert len(project.evalgate("history", "--config", "tables.yaml", "--format", "json").json["runs"]) == 1
+    assert project.evalgate("merge", ".", "--config", "tables.yaml").code == 1
+
+
 def rewritten(file: Path, target: Path, *, cases_of: Path) -> None:
     """A shard's file with another's cases: nothing that evalgate would write."""
     read, other = run_file.read(file), run_file.read(cases_of)
