@@ -265,11 +265,17 @@ def coarsest(drops: Sequence[float | None]) -> float | None:
 
 
 def cost_per_call(runs: Sequence[Run]) -> float | None:
-    """Dollars of a result in these runs, all attempts included; None where any of them does not tell, never 0 for it.
+    """Dollars of a called result in these runs, all attempts included; None where any does not tell, never 0 for it.
 
-    Judges' calls are in it only as far as the runs' own usage counts them.
+    What a cache answered was not called and has no share; a run in which nothing was called says nothing. Judges' calls
+    are in it only as far as the runs' own usage counts them.
     """
-    costs = [run.usage.cost_usd for run in runs]
-    results = sum(len(run.results) for run in runs)
-    known = [cost for cost in costs if cost is not None]
-    return math.fsum(known) / results if results and len(known) == len(costs) else None
+    called = [(number, run.usage.cost_usd) for run in runs if run.usage.calls and (number := _called(run)) > 0]
+    known = [cost for _, cost in called if cost is not None]
+    return math.fsum(known) / sum(number for number, _ in called) if called and len(known) == len(called) else None
+
+
+def _called(run: Run) -> int:
+    """How many of a run's results, fresh ones included, were asked for."""
+    fresh = run.confirmation
+    return len(run.results) - run.usage.calls_saved + (0 if fresh is None else len(fresh.after) + len(fresh.before))

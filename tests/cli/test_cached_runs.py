@@ -106,6 +106,18 @@ def test_the_same_run_again_calls_nothing_and_says_so(project: Project) -> None:
         assert len(asked) == 10
 
 
+def test_what_the_cache_saved_is_no_price(project: Project) -> None:
+    """Where the only earlier run called nothing, the estimate goes by the prompts, never by its 0 dollars."""
+    with model() as (url, _):
+        build(project, url)
+        project.evalgate("run", "--no-gate")
+        (project.folder / ".evalgate" / "history.db").unlink()
+        project.evalgate("run")
+    found = project.evalgate("validate", "--format", "json").json
+    assert (found["cost_basis"], found["cost_usd"]) == (None, None) and found["cost_usd_min"] > 0
+    assert "by earlier runs" not in project.evalgate("validate").out
+
+
 def test_fresh_calls_everything_anew(project: Project) -> None:
     """The option stands in the command that does it again, too."""
     with model() as (url, asked):

@@ -20,7 +20,7 @@ from evalgate.practices.calibration import (
     too_coarse,
     wavering,
 )
-from evalgate.records import Usage
+from evalgate.records import Confirmation, Usage
 
 
 def cases(*rows: str, category: str = "facts") -> list[CaseScores]:
@@ -135,5 +135,18 @@ def test_an_unknown_price_is_unknown() -> None:
     """One run that does not tell its cost makes the price of a call unknown, never less."""
     told = replace(make_run(facts=[1, 1, 0, 1]), usage=Usage(calls=4, cost_usd=0.02))
     assert cost_per_call([told, told]) == pytest.approx(0.005)
-    assert cost_per_call([told, make_run(facts=[1])]) is None
+    assert cost_per_call([told, replace(make_run(facts=[1]), usage=Usage(calls=1))]) is None
     assert cost_per_call([]) is None
+
+
+def test_answers_from_a_cache_make_no_call_cheaper() -> None:
+    """Only what was called is divided by; a run that called nothing tells no price, and above all not 0."""
+    told = replace(make_run(facts=[1, 1, 0, 1]), usage=Usage(calls=4, cost_usd=0.02))
+    saved = replace(told, usage=Usage(calls=0, calls_saved=4, cost_usd=0.0))
+    partly = replace(told, usage=Usage(calls=1, calls_saved=3, cost_usd=0.005))
+    unasked = replace(told, usage=Usage(calls=0, cost_usd=0.0))
+    assert cost_per_call([saved]) is None and cost_per_call([unasked]) is None
+    assert cost_per_call([told, saved, partly, unasked]) == pytest.approx(0.005)
+    fresh = Confirmation(categories=("facts",), epochs=1, after=told.results, before=told.results, how="both")
+    confirmed = replace(told, confirmation=fresh, usage=Usage(calls=12, cost_usd=0.06))
+    assert cost_per_call([confirmed]) == pytest.approx(0.005)
