@@ -16,13 +16,14 @@ from evalgate.endpoints.answers import bad_answer
 from evalgate.endpoints.masking import excerpt, mask
 from evalgate.endpoints.quotas import quotas_of
 from evalgate.endpoints.statuses import failure_of, redirect_of
-from evalgate.errors import CallError
+from evalgate.errors import CallError, CallFault
 from evalgate.records import Remaining
 
 if TYPE_CHECKING:
     from evalgate.endpoints.wire.heads import Heads
     from evalgate.endpoints.wire.parsing import Answer
     from evalgate.endpoints.wire.pool import Pool
+    from evalgate.endpoints.wire.proxies import Proxy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +52,12 @@ class Transport:
         heads: Heads,
         *,
         place: str,
+        proxy: Proxy | None = None,
         secrets: Sequence[str],
         told: Callable[[Sequence[Remaining]], object] | None = None,
     ) -> None:
         self._pool = pool
+        self._proxy = proxy
         self._heads = heads
         self._place = place
         self._secrets = tuple(secrets)
@@ -80,6 +83,10 @@ class Transport:
             return Reply(status=status, headers=answer.headers, body=content, latency_s=latency_s)
         if status < 400:
             raise redirect_of(status, answer.headers, self._secrets)
+        if status == 407 and self._proxy is not None:
+            who, variable = f"{self._proxy.host}:{self._proxy.port}", self._proxy.variable
+            said = f"the proxy {who} ({variable}) asks for a user and password (407). Check those in {variable}"
+            raise CallError(CallFault.CREDENTIALS, said)
         raise failure_of(status, answer.headers, content, self._secrets)
 
     def _content_of(self, answer: Answer) -> bytes:
@@ -130,6 +137,6 @@ async def open_transport(
     masked = (*secrets, *(proxy.secrets if proxy else ()))
     pool = Pool(dialer, size=concurrency, timeout_s=timeout_s, show=lambda said: excerpt(said, SHOWN, masked))
     try:
-        yield Transport(pool, Heads(origin, proxy), place=origin.authority, secrets=masked, told=told)
+        yield Transport(pool, Heads(origin, proxy), place=origin.authority, proxy=proxy, secrets=masked, told=told)
     finally:
         await pool.close()

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalgate.endpoints.http_settings import is_near
 from evalgate.errors import Fault, InputError, StoreError
 from evalgate.pipeline.load import Suite
 from evalgate.records import Run
@@ -91,10 +92,11 @@ def _meant(folder: Path, now: Header, resume: str) -> Unfinished:
 def begun_elsewhere(suite: Suite, header: Header, commit: str | None) -> str | None:
     """What has to be said of a run that goes on at another commit than it was begun at; None: nothing.
 
-    An `openai` endpoint is no code of the repository, and a version that is named says that the code is the same.
+    An `openai` endpoint at a public address is no code of the repository, and a version that is named says that the
+    code is the same.
     """
-    then = header.meta.get("commit")
-    is_code = suite.config.endpoint_kind in ("python", "command", "http")
+    then, kind, endpoint = header.meta.get("commit"), suite.config.endpoint_kind, suite.config.endpoint
+    is_code = kind in ("python", "command", "http") or (kind == "openai" and is_near(endpoint.base_url))
     if then == commit or then is None or not is_code or suite.config.endpoint.version:
         return None
     return f"This run was begun at commit {then[:12]}: its first results are of the code of then."

@@ -262,6 +262,7 @@ class Session:
             concurrency=asked.concurrency,
             timeout_s=asked.timeout_s,
             deadline_s=deadline_s,
+            whole_deadline_s=asked.deadline_s,
             max_retries=asked.max_retries,
             budget_usd=asked.budget_usd,
         )

@@ -13,33 +13,32 @@ from typing import Any
 @contextlib.contextmanager
 def on_interrupt(tell: Callable[[str], object]) -> Iterator[None]:
     """Calls `tell("SIGINT")` or `tell("SIGTERM")` from the event loop at the first such signal; a second one kills the
-    process at once. Ignored signals stay ignored.
+    process at once, also where a user's code has kept the loop from its turn. Ignored signals stay ignored.
 
-    Where the loop cannot watch signals (Windows, a thread) Ctrl-C cancels the run instead, as asyncio does it.
+    In another thread than the main one nothing is watched: there Ctrl-C is not for this run.
     """
     loop = asyncio.get_running_loop()
     before: dict[signal.Signals, Any] = {}
 
-    def first(number: signal.Signals) -> None:
+    def first(number: int, frame: object) -> None:
+        # Not the loop's own handler, which would wait for the loop, too.
         for other in before:
-            loop.remove_signal_handler(other)
             signal.signal(other, signal.SIG_DFL)
-        tell(number.name)
+        loop.call_soon_threadsafe(tell, signal.Signals(number).name)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         previous = signal.getsignal(number)
         if previous is signal.SIG_IGN:
             continue
         try:
-            loop.add_signal_handler(number, first, number)
-        except (NotImplementedError, RuntimeError, ValueError):
+            signal.signal(number, first)
+        except ValueError:
             continue
         before[number] = previous
     try:
         yield
     finally:
         for number, previous in before.items():
-            loop.remove_signal_handler(number)
             signal.signal(number, previous if previous is not None else signal.SIG_DFL)
 
 

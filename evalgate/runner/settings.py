@@ -15,6 +15,8 @@ class Limits:
     """Longest wait for one attempt of one call, and for one judgement of an asynchronous scorer."""
     deadline_s: float | None = None
     """Longest duration of the whole run, counted anew when a run is resumed; None: no bound."""
+    whole_deadline_s: float | None = None
+    """What `deadline_s` is the rest of, for messages; None: it is the whole."""
     max_retries: int = 5
     """Further attempts after a failed first one, for faults that another attempt may mend."""
     budget_usd: float | None = None

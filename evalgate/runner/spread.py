@@ -429,7 +429,7 @@ class _Spread:
         self._abort(f"interrupted by {signal_name}")
 
     def _too_late(self) -> None:
-        self._abort(f"deadline of {self.limits.deadline_s:g} s reached")
+        self._abort(f"deadline of {self.limits.whole_deadline_s or self.limits.deadline_s:g} s reached")
 
     def _outcome(self) -> Outcome:
         done, total = len(self.results), self.plan.total

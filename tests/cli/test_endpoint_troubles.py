@@ -219,6 +219,33 @@ def test_ctrl_c_leaves_a_run_that_goes_on_where_it_was(project: Project) -> None
     history.close()
 
 
+def test_a_second_ctrl_c_ends_a_run_whose_scorer_never_ends(project: Project) -> None:
+    """A loop in a user's scorer keeps evalgate from its turn, not the user from ending it."""
+    build(project, categories={"facts": 5})
+    project.write(
+        "evalsets/hang.py", "def hang(case, output):\n    open('reached', 'w').close()\n    while True: pass\n"
+    )
+    evalset = project.folder / "evalsets" / "tables.yaml"
+    evalset.write_text(evalset.read_text().replace("[exact]", '["hang.py:hang"]'))
+    child = subprocess.Popen(
+        [sys.executable, "-c", "from evalgate.cli import main; main()", "run"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    try:
+        while child.poll() is None and not (project.folder / "reached").exists():
+            time.sleep(0.01)
+        deadline = time.monotonic() + 30
+        while child.poll() is None and time.monotonic() < deadline:
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        assert child.wait(timeout=5) == -signal.SIGINT
+    finally:
+        child.kill()
+        child.communicate()
+
+
 def test_a_journal_that_cannot_be_written_gives_a_verdict_too(project: Project) -> None:
     """Exit 3 never goes without one."""
     build(project, categories={"facts": 5})

@@ -296,7 +296,7 @@ def test_a_proxy_that_repeats_its_password_does_not_get_it_shown() -> None:
     said = b"user pa55word is " + base64.b64encode(b"user:pa55word")
 
     async def run() -> str:
-        async with serving(Canned(status=407, body=said)) as port:
+        async with serving(Canned(status=403, body=said)) as port:
             with pytest.raises(CallError) as caught:
                 await send("http://model.example/v1", {"HTTP_PROXY": f"http://user:pa55word@127.0.0.1:{port}"})
             assert caught.value.fault is CallFault.CREDENTIALS
@@ -304,6 +304,21 @@ def test_a_proxy_that_repeats_its_password_does_not_get_it_shown() -> None:
 
     message = asyncio.run(run())
     assert "user *** is ***" in message
+
+
+def test_a_proxy_that_asks_for_a_password_is_named() -> None:
+    """Not the endpoint, which was never reached; nor a page of HTML."""
+
+    async def run() -> str:
+        async with serving(Canned(status=407, body=b"<!DOCTYPE html><html>no</html>")) as port:
+            with pytest.raises(CallError) as caught:
+                await send("http://model.example/v1", {"HTTP_PROXY": f"http://127.0.0.1:{port}"})
+            assert caught.value.fault is CallFault.CREDENTIALS
+            return str(caught.value)
+
+    message = asyncio.run(run())
+    assert "the proxy 127.0.0.1:" in message and "(HTTP_PROXY) asks for a user and password" in message
+    assert "html" not in message
 
 
 @pytest.mark.parametrize(
