@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from evalgate.pipeline.suite import Done, RunOptions
     from evalgate.runner.progress import Progress
 
+LIMITS = {"budget": "run.budget_usd", "call limit": "run.max_calls", "deadline": "run.deadline_s"}
+"""What ended a run, as its sentence begins → the key to raise."""
+
 
 def run(
     config: ConfigOption = None,
@@ -117,8 +120,9 @@ def _next_step(done: Done, options: RunOptions) -> str | None:
     again = options.again("--resume", done.unfinished) if done.unfinished else ""
     if again and done.store is None:
         return f"Mend the history, then record what was run without repeating a call: {again}"
-    if again and str(run.stopped).startswith(("budget", "call limit", "deadline")):
-        return f"Raise it, then go on without repeating a call: {again}"
+    limit = next((key for begin, key in LIMITS.items() if str(run.stopped).startswith(begin)), None)
+    if again and limit is not None:
+        return f"Raise `{limit}`, then go on without repeating a call: {again}"
     if verdict.verdict is VerdictName.INCONCLUSIVE and options.selection.changed_only:
         return "To have every case judged, run it without --changed-only."
     if verdict.verdict is VerdictName.NOT_COMPARABLE:

@@ -364,10 +364,10 @@ def _notes(judged: Judgement, rules: Rules) -> list[str]:
             f"Most cases of {sentences.several(unscored)} have no score: errors are no failures, and what is left "
             "says little of the category."
         )
-    if sides.lists.changed:
+    if changed := len(sides.lists.changed):
         notes.append(
-            f"{sentences.count(len(sides.lists.changed), 'case')} with other content or scorers than in the baseline "
-            "were not compared."
+            f"{sentences.count(changed, 'case')} with other content or scorers than in the baseline "
+            f"{'was' if changed == 1 else 'were'} not compared."
         )
     return notes
 

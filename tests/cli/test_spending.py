@@ -82,6 +82,22 @@ def test_a_run_sends_no_request_more_than_its_limit(project: Project, concurrenc
     assert (done.code, done.json["usage"]["calls"], count(project, "asked")) == (0, 20, 20)
 
 
+@pytest.mark.parametrize(
+    ("bound", "key"),
+    [
+        ("max_calls: 2", "run.max_calls"),
+        ("budget_usd: 0.002", "run.budget_usd"),
+        ("deadline_s: 0.00001", "run.deadline_s"),
+    ],
+)
+def test_the_key_of_the_limit_that_ended_a_run_is_named(project: Project, bound: str, key: str) -> None:
+    """A suite may have set all three."""
+    suite(project, 5, run=f", {bound}")
+    said = project.evalgate("run")
+    assert said.code == 3
+    assert f"Raise `{key}`, then go on without repeating a call" in " ".join(said.out.split())
+
+
 def test_a_run_that_its_limit_ended_is_no_pass_and_no_baseline(project: Project) -> None:
     """What it has says nothing of what it lacks."""
     suite(project, 20)

@@ -202,6 +202,8 @@ def test_changed_cases_lose_their_history_and_the_others_still_pair() -> None:
     assert (found(verdict).n, found(verdict).n_pairs) == (80, 70)
     assert verdict.cases.changed == tuple(ref.id for ref in base.cases[:10])
     assert "10 cases with other content or scorers than in the baseline were not compared." in verdict.notes
+    one = replace(base, cases=(*base.cases[:-1], replace(base.cases[-1], content="new")))
+    assert "1 case with other content or scorers than in the baseline was not compared." in judge(one, [base]).notes
 
 
 # ---- what is not there ------------------------------------------------------------------------------------

@@ -181,7 +181,7 @@ def failed() -> Situation:
         removed=("dates-2",), unscored=("lists-1", "lists-2", "lists-3"), flaky=("numbers-4",), changed=("shipping-8",),
     )  # fmt: skip
     reason = "refunds fell 8.1 points (adjusted p 0.003); allowed 5; also failing: safety"
-    note = "1 case with other content or scorers than in the baseline were not compared."
+    note = "1 case with other content or scorers than in the baseline was not compared."
     return _made(
         "fail_two_of_ten", verdict(VerdictName.FAIL, reason, found, cases=lists, notes=(note,)), candidate, before
     )
