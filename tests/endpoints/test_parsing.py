@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalgate.endpoints.wire.parsing import MAX_BODY_BYTES, MAX_HEAD_BYTES, Answer, Malformed, TooLong
+from evalgate.endpoints.wire.parsing import MAX_BODY_BYTES, MAX_HEAD_BYTES, Answer, Malformed, Room, TooLong
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -159,3 +159,18 @@ def test_an_answer_that_ends_early_is_not_complete() -> None:
         answer = Answer()
         assert not answer.feed(message)
         assert not answer.end()
+
+
+def test_answers_that_come_together_share_their_room() -> None:
+    """Each within its bound, hundreds at once would still fill a machine; what is read gives its room back."""
+    room = Room(1000)
+    first, second, third = Answer(room), Answer(room), Answer(room)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"
+    for answer in (first, second, third):
+        answer.feed(head + b"x" * 100)
+    first.feed(b"x" * 700)
+    with pytest.raises(TooLong, match="came beside it"):
+        second.feed(b"x" * 700)
+    assert first.feed(b"x" * 100) and len(first.body) == 900
+    room.give(first.taken)
+    assert third.feed(b"x" * 800)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
+MOST_TOGETHER_BYTES = 4 * MAX_BODY_BYTES
 MAX_HEAD_BYTES = 128 * 1024
 """Of status line and headers, those of 1xx answers before it and the trailer included; or of one chunk's size line."""
 
@@ -42,14 +43,31 @@ class Malformed(Exception):
 
 
 class TooLong(Exception):
-    """The body is longer than `MAX_BODY_BYTES`; says so as the end of a sentence: 'the answer …'."""
+    """The body is longer than may be; says so as the end of a sentence: 'the answer …'."""
 
-    def __init__(self) -> None:
-        super().__init__(f"is longer than {MAX_BODY_BYTES >> 20} MiB")
+    def __init__(self, said: str = "") -> None:
+        super().__init__(said or f"is longer than {MAX_BODY_BYTES >> 20} MiB")
 
 
 # What comes next. Plain numbers: an Enum's members would cost more than the parsing itself.
 _HEAD, _BODY, _SIZE, _CHUNK, _CHUNK_END, _TRAILER, _TO_THE_END, _DONE = range(8)
+
+
+class Room:
+    """What the bodies that are coming may take together: each within its bound, hundreds would still fill a machine."""
+
+    def __init__(self, size: int = MOST_TOGETHER_BYTES) -> None:
+        self._size = self._left = size
+
+    def take(self, count: int) -> None:
+        """Raises TooLong where there is no room for so many bytes more."""
+        if count > self._left:
+            raise TooLong(f"is long, and with others that came beside it longer than {self._size >> 20} MiB")
+        self._left -= count
+
+    def give(self, count: int) -> None:
+        """So many bytes have been read, or thrown away."""
+        self._left += count
 
 
 class Answer:
@@ -61,16 +79,22 @@ class Answer:
         "_is_head",
         "_left",
         "_overhead",
+        "_room",
         "_step",
         "headers",
         "is_reusable",
         "promised",
         "status",
+        "taken",
     )
 
-    def __init__(self, *, is_head: bool = False) -> None:
-        """is_head: it ends with its headers, as the answer to CONNECT does."""
+    def __init__(self, room: Room | None = None, *, is_head: bool = False) -> None:
+        """room: shared with the answers that come beside it. is_head: it ends with its headers, as the answer to
+        CONNECT does."""
         self._is_head = is_head
+        self._room = room
+        self.taken = 0
+        """Bytes that it has taken of the room, to be given back."""
         self.status = 0
         """0 until the head is there."""
         self.headers: dict[str, str] = {}
@@ -214,6 +238,9 @@ class Answer:
         else:
             if len(self._body) + end - at > MAX_BODY_BYTES:
                 raise TooLong
+            if self._room is not None:
+                self._room.take(end - at)
+                self.taken += end - at
             if isinstance(self._body, bytes):
                 self._body = bytearray(self._body)
             self._body += data[at:end]

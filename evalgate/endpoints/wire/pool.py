@@ -7,7 +7,7 @@ import time
 
 from evalgate.endpoints.wire.connection import Connection, Stale
 from evalgate.endpoints.wire.dialing import Dialer
-from evalgate.endpoints.wire.parsing import Answer, Show
+from evalgate.endpoints.wire.parsing import Answer, Room, Show
 
 LONGEST_IDLE_S = 50.0
 """Routers forget connections that are silent for a minute or more, and tell nobody: a request would hang."""
@@ -23,6 +23,7 @@ class Pool:
         self._show = show
         self._size = size
         self._buffer = memoryview(bytearray(128 * 1024))
+        self._room = Room()
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
 
@@ -64,8 +65,11 @@ class Pool:
         return None
 
     async def _exchange(self, connection: Connection, request: bytes, ends_at: float) -> tuple[Answer, float]:
-        answer = Answer()
-        took_s = await connection.exchange(request, answer, ends_at)
+        answer = Answer(self._room)
+        try:
+            took_s = await connection.exchange(request, answer, ends_at)
+        finally:
+            self._room.give(answer.taken)
         # What of a request is still to be sent when its answer is there already, would be taken for the next one.
         if answer.is_reusable and connection.is_settled and len(self._idle) < self._size:
             connection.idle_since = time.monotonic()
