@@ -84,7 +84,7 @@ def test_no_call_gets_the_answer_of_another(seed: int) -> None:
                 async def worker() -> None:
                     for number in todo:
                         call = asyncio.ensure_future(transport.send("POST", url, {}, b'{"id": %d}' % number))
-                        if rng.random() < 0.1:
+                        if rng.random() < 0.2:
                             await asyncio.sleep(rng.random() * 0.01)
                             call.cancel()
                         try:
@@ -99,5 +99,5 @@ def test_no_call_gets_the_answer_of_another(seed: int) -> None:
 
     asyncio.run(run())
     assert ends.total() == 300
-    assert ends["answered"] > 50 and ends["CallError"] > 30 and ends["CancelledError"] > 5
+    assert ends["answered"] > 50 and ends["CallError"] > 10 and ends["CancelledError"] > 5
     assert complaints == []
