@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from evalgate.pipeline.suite import Done, RunOptions
     from evalgate.runner.progress import Progress
 
-LIMITS = {"budget": "run.budget_usd", "call limit": "run.max_calls", "deadline": "run.deadline_s"}
-"""What ended a run, as its sentence begins → the key to raise."""
-
 
 def run(
     config: ConfigOption = None,
@@ -116,11 +113,13 @@ def run(
 
 def _next_step(done: Done, options: RunOptions) -> str | None:
     """What to do now where the run itself knows better than the verdict; None: what the verdict asks for."""
+    from evalgate.pipeline.suite import limit_behind
+
     verdict, run = done.verdict, done.judged.run
     again = options.again("--resume", done.unfinished) if done.unfinished else ""
     if again and done.store is None:
         return f"Mend the history, then record what was run without repeating a call: {again}"
-    limit = next((key for begin, key in LIMITS.items() if str(run.stopped).startswith(begin)), None)
+    limit = limit_behind(run.stopped)
     if again and limit is not None:
         return f"Raise `{limit}`, then go on without repeating a call: {again}"
     if verdict.verdict is VerdictName.INCONCLUSIVE and options.selection.changed_only:

@@ -27,8 +27,9 @@ def run_part(
     also: Sequence[Target],
 ) -> int:
     """Runs one part and says where it is. 0: every result is there; 3: not."""
+    from evalgate.pipeline.shard_commands import default_file
     from evalgate.pipeline.shard_parts import parse_part
-    from evalgate.pipeline.sharding import default_file, run_shard
+    from evalgate.pipeline.sharding import run_shard
 
     part = parse_part(asked, options.environ)
     file = _file(also) or default_file(part)
@@ -38,8 +39,7 @@ def run_part(
     text = json.dumps(done.to_dict(), indent=2, ensure_ascii=False) if format is Format.JSON else _told(done)
     console.put(text, output)
     if done.file is not None:
-        again = options.again("--shard", str(part), "--resume") if done.why is not None else None
-        console.say(f"Go on without repeating a call: {again}" if again else _next(done))
+        console.say(_next(options, done, file))
     return 0 if done.why is None else 3
 
 
@@ -68,8 +68,16 @@ def _told(done: ShardDone) -> str:
     unscored = done.to_dict()["unscored"]
     line = f"shard {done.part} of {done.suite}: {len(run.results):,} of {planned:,} results"
     line += f", {unscored:,} without a score" if unscored else ""
-    return console.plain(f"{line}; written to {done.file}" + (f"\nnot complete: {done.why}" if done.why else ""))
+    return console.plain(f"{line}; written to {done.file}" + (f". Not complete: {done.why}" if done.why else ""))
 
 
-def _next(done: ShardDone) -> str:
-    return f"When all {done.part.count} are there: evalgate merge 'shard-*-of-{done.part.count}.evalrun'"
+def _next(options: RunOptions, done: ShardDone, file: Path) -> str:
+    from evalgate.pipeline.shard_commands import go_on, merge_all
+    from evalgate.pipeline.suite import limit_behind
+
+    if done.why is not None:
+        limit = limit_behind(done.why)
+        begin = "Go on" if limit is None else f"Raise `{limit}`, then go on"
+        return f"{begin} without repeating a call: {go_on(options, done.part, file)}"
+    begin = "To have it judged" if done.part.count == 1 else f"When all {done.part.count} parts are there"
+    return f"{begin}: {merge_all(options, done.part, file)}"

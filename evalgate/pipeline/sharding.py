@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalgate.history import run_file
-from evalgate.history.run_file import SUFFIX
 from evalgate.history.run_file_rows import Shard
 from evalgate.pipeline.judge import Place
 from evalgate.pipeline.load import Suite, load_suite, with_epochs
+from evalgate.pipeline.shard_commands import go_on
 from evalgate.pipeline.shard_parts import Part
 from evalgate.pipeline.suite import Interrupted, RunOptions, engine_of
 from evalgate.records import Case, CaseRef, Failed, Run, fingerprint, fingerprint_of
@@ -54,11 +54,6 @@ class ShardDone:
             "calls": 0 if run is None else run.usage.calls,
             "cost_usd": None if run is None else run.usage.cost_usd,
         }
-
-
-def default_file(part: Part) -> Path:
-    """Where a part is written unless somebody says where."""
-    return Path(f"shard-{part.index}-of-{part.count}{SUFFIX}")
 
 
 def plan_of(cases: Iterable[Case | CaseRef]) -> str:
@@ -105,7 +100,7 @@ def run_shard(
     with contextlib.redirect_stdout(sys.stderr):
         preflight(suite, options.environ)
         journal, header = open_journal(suite, now, options.resume)
-        again = options.again("--shard", str(part), "--resume", header.run_id)
+        again = go_on(options, part, file, header.run_id)
         with journal, ended_politely():
             try:
                 done = _finished(

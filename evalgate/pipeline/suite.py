@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from evalgate.runner.progress import Progress
 
 
+LIMITS = {"budget": "run.budget_usd", "call limit": "run.max_calls", "deadline": "run.deadline_s"}
+"""What ended a run, as its sentence begins → the key to raise."""
+
+
 class Interrupted(EvalgateError):
     """Somebody ended the run; what was finished is in the journal."""
 
@@ -109,6 +113,8 @@ class Done:
     """What whoever asked may not have meant."""
     unfinished: str | None = None
     """What `--resume` goes on with: the id that the run began with, whatever it is kept as."""
+    next_step: str | None = None
+    """What to do now, in a sentence, where that is known better than by the verdict."""
 
     @property
     def verdict(self) -> Verdict:
@@ -160,6 +166,11 @@ def run_here(file: Path, config: str, *, gated: bool = True) -> Done:
     file.write_text(config, encoding="utf-8")
     here = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
     return run_suite(RunOptions(config=file, gated=gated, environ=here))
+
+
+def limit_behind(stopped: str | None) -> str | None:
+    """The key to raise before a run that was ended for this reason can go on; None: no limit ended it."""
+    return next((key for begin, key in LIMITS.items() if str(stopped).startswith(begin)), None)
 
 
 def ungated(rules: Rules) -> Rules:

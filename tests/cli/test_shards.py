@@ -204,6 +204,60 @@ def test_a_part_that_ended_early_is_an_error_of_the_merged_run(project: Project)
     assert project.evalgate("merge", ".", "--format", "json").json["usage"]["calls"] == 40
 
 
+def commands(text: str) -> list[list[str]]:
+    """The `evalgate` commands that a message tells, as words."""
+    found = re.findall(r"evalgate (?:run|merge) [^;\n]*", text)
+    return [shlex.split(command.rstrip(". "))[1:] for command in found]
+
+
+def test_the_printed_commands_lead_on(project: Project) -> None:
+    """From a part that ended early to its rest, to the part that is missing, to the merge: each runs as it stands."""
+    build(project, categories=GOOD)
+    text = (project.folder / "evalgate.yaml").read_text()
+    (project.folder / "evalgate.yaml").unlink()
+    project.write("my suite.yaml", text.replace("max_retries: 0", "max_retries: 0, max_calls: 4"))
+    (project.folder / "parts").mkdir()
+    file = "run=parts/1.evalrun"
+    said = project.evalgate("run", "--shard", "1/2", "-c", "my suite.yaml", "--limit", "30", "--write", file)
+    assert said.code == 3 and "written to parts/1.evalrun. Not complete: call limit" in said.out
+    assert "Raise `run.max_calls`, then go on" in said.err
+    rest = commands(said.err)[0]
+    missing = commands(project.evalgate("merge", "parts", "-c", "my suite.yaml").err)[0]
+    assert missing[-2:] == ["--write", "run=parts/2.evalrun"]
+    assert project.evalgate(*missing).code == 3
+    merged = project.evalgate("merge", "parts", "--config", "my suite.yaml", "--format", "json")
+    assert merged.code == 3
+    report = " ".join(project.evalgate("merge", "parts", "--config", "my suite.yaml").out.split())
+    report = report.partition("Raise `run.max_calls`, then go on with the parts where they were run")[2]
+    first, second = commands(report.replace("; ", "\n").replace("evalrun ", "evalrun;"))[:2]
+    assert first == rest
+    project.write("my suite.yaml", text)
+    for words in (first, second):
+        told = project.evalgate(*words)
+        assert told.code == 0 and "When all 2 parts are there: " in told.err
+        (merge,) = commands(told.err)
+        assert merge == ["merge", "parts/*.evalrun", "--config", "my suite.yaml"]
+    done = project.evalgate(*merge, "--format", "json")
+    assert (done.code, done.json["usage"]["calls"]) == (0, 30)
+
+
+@pytest.mark.parametrize(
+    ("shard", "file", "told"),
+    [
+        ("1/1", "only.evalrun", "To have it judged: evalgate merge only.evalrun"),
+        ("2/2", "part-02-of-02.evalrun", "evalgate merge 'part-*-of-02.evalrun'"),
+        ("2/2", "v2-part2of2.evalrun", "evalgate merge 'v2-part*of2.evalrun'"),
+        ("1/2", "a part.evalrun", "evalgate merge ."),
+        ("1/2", "one", "evalgate merge one"),
+    ],
+)
+def test_the_merge_is_told_as_the_files_are_named(project: Project, shard: str, file: str, told: str) -> None:
+    """As far as one part's name can tell the others'."""
+    build(project, categories={"facts": 4})
+    said = project.evalgate("run", "--shard", shard, "--write", f"run={file}")
+    assert (said.code, said.err.strip().splitlines()[-1].endswith(told)) == (0, True), said.err
+
+
 def test_more_parts_than_cases_leave_some_empty(project: Project) -> None:
     """A part without a case is complete, and the merge wants it nevertheless."""
     build(project, categories={"facts": 2})
