@@ -13,6 +13,7 @@ from evalgate.pipeline.forecast import Forecast, forecast
 from evalgate.pipeline.load import Suite
 from evalgate.pipeline.promises import Known, broken_promises, needed_by_category
 from evalgate.records import Json, Missing
+from evalgate.report.numbers import money
 
 SQLITE = "sqlite:///"
 SCHEMA = "evalgate.estimate/1"
@@ -61,9 +62,7 @@ def outlook(suite: Suite, environ: Mapping[str, str], *, now: datetime) -> Outlo
         f"{len(suite.selected):,} cases in {groups}, {epochs} each: {calls:,} calls, "
         f"and up to {config.run.max_retries} retries of one that fails",
     ]
-    if not suite.has_fixed_epochs and config.rules.max_epochs > 1:
-        most = config.rules.extra_calls(len(suite.selected))
-        lines.append(f"what is in doubt is repeated: up to {most:,} further calls")
+    lines += _further(ahead, config.run.max_calls)
     needed = needed_by_category(suite, known)
     lines += [f"  {name}: {count:,}{_must_break(needed.get(name))}" for name, count in sorted(sizes.items())]
     if any(needed.values()):
@@ -72,7 +71,8 @@ def outlook(suite: Suite, environ: Mapping[str, str], *, now: datetime) -> Outlo
             f"{known.sentence}; more where others waver"
         )
     if ahead.judge_calls:
-        lines.append(f"{ahead.judge_calls:,} further calls to judges")
+        most = "" if ahead.calls_max == ahead.calls else f", up to {ahead.judge_calls_max:,} with every further call"
+        lines.append(f"{ahead.judge_calls:,} calls to judges{most}")
     lines.append(f"{ahead.sentence}; {_bounds(suite)}")
     remarks = [*unread, *broken_promises(suite, known), *_expired(suite, now.date()), *_unconfirmed(suite)]
     lacking = config.endpoint.missing_credentials(environ)
@@ -81,9 +81,20 @@ def outlook(suite: Suite, environ: Mapping[str, str], *, now: datetime) -> Outlo
     return Outlook(suite=suite, forecast=ahead, lines=(*lines, *remarks, "valid"), remarks=tuple(remarks))
 
 
+def _further(ahead: Forecast, max_calls: int | None) -> list[str]:
+    """What the gate may ask for after the first calls; nothing where it may not."""
+    asked = {"repeats of what is in doubt": ahead.repeats_max, "fresh calls before a block": ahead.fresh_calls_max}
+    parts = [f"{number:,} {what}" for what, number in asked.items() if number]
+    if not parts:
+        return []
+    whole = ahead.calls + ahead.repeats_max + ahead.fresh_calls_max
+    within = "" if max_calls is None or whole <= max_calls else f", all within the {max_calls:,} of run.max_calls"
+    return [f"after these, where needed: up to {' and '.join(parts)}{within}"]
+
+
 def _bounds(suite: Suite) -> str:
     run = suite.config.run
-    stops = [] if run.budget_usd is None else [f"${run.budget_usd:.2f}"]
+    stops = [] if run.budget_usd is None else [money(run.budget_usd)]
     stops += [] if run.max_calls is None else [f"{run.max_calls:,} calls"]
     return f"the run stops at {' or '.join(stops)}" if stops else "no budget is set"
 

@@ -40,8 +40,12 @@ class Forecast:
     categories: dict[str, int]
     calls: int
     """First calls to the endpoint."""
+    repeats_max: int
+    """Of what is in doubt."""
+    fresh_calls_max: int
+    """Of both sides, before a block."""
     calls_max: int
-    """With every repeat and every fresh call that the gate may ask for; retries come on top."""
+    """All of these, within `run.max_calls`; retries come on top."""
     judge_calls: int
     """Of the first calls' answers."""
     judge_calls_max: int
@@ -85,12 +89,17 @@ def forecast(suite: Suite, environ: Mapping[str, str], known: Sequence[Run] = ()
     judges = _judges(suite)
     calls = len(cases) * epochs
     asked = sum(judged[key] * judge.samples for key, judge in judges.items()) * epochs
-    most = _most_calls(suite, calls)
+    repeats, fresh = _repeats(suite), _fresh_calls(suite)
+    most = calls + repeats + fresh
+    if suite.config.run.max_calls is not None:
+        most = max(calls, min(most, suite.config.run.max_calls))
     base = Forecast(
         cases=len(cases),
         epochs=epochs,
         categories=dict(sorted(counted.items())),
         calls=calls,
+        repeats_max=repeats,
+        fresh_calls_max=fresh,
         calls_max=most,
         judge_calls=asked,
         judge_calls_max=round(asked * most / calls),
@@ -105,16 +114,19 @@ def forecast(suite: Suite, environ: Mapping[str, str], known: Sequence[Run] = ()
     )
 
 
-def _most_calls(suite: Suite, calls: int) -> int:
-    """First calls, repeats of what is in doubt, and fresh calls before a block."""
+def _repeats(suite: Suite) -> int:
+    rules, cases = suite.config.rules, len(suite.selected)
+    if suite.has_fixed_epochs or rules.max_epochs <= 1:
+        return 0
+    return min(int(rules.extra_calls(cases)), cases * (int(rules.max_epochs) - 1))
+
+
+def _fresh_calls(suite: Suite) -> int:
     config, cases = suite.config, len(suite.selected)
-    rules, most = config.rules, calls
-    if not suite.has_fixed_epochs and rules.max_epochs > 1:
-        most += min(rules.extra_calls(cases), cases * (rules.max_epochs - 1))
-    if rules.confirm and suite.can_be_called_again:
-        sides = 2 if config.baseline_endpoint is not None or config.endpoint_kind == "openai" else 1
-        most += sides * max(FRESH_EPOCHS * cases, 2 * FRESH_EPOCHS * min(cases, FEW_CASES))
-    return most if config.run.max_calls is None else max(calls, min(most, config.run.max_calls))
+    if not config.rules.confirm or not suite.can_be_called_again:
+        return 0
+    sides = 2 if config.baseline_endpoint is not None or config.endpoint_kind == "openai" else 1
+    return sides * max(FRESH_EPOCHS * cases, 2 * FRESH_EPOCHS * min(cases, FEW_CASES))
 
 
 def _judges(suite: Suite) -> dict[str, Judge]:
@@ -130,6 +142,8 @@ class _Rates:
 
     def __init__(self, key: str, settings: Settings | None) -> None:
         """key: where it is written, for whoever has to write more there."""
+        self.is_told = isinstance(settings, OpenAI)
+        """Whether the settings tell what a request holds; who asks otherwise may put anything into it."""
         self.unknown: str | None = None
         """Why not even a question has a known price."""
         self.longest: int | None = None
@@ -171,20 +185,22 @@ def _by_prompts(suite: Suite, environ: Mapping[str, str], base: Forecast, judges
             each = sum(questions) / len(questions) + rates.frame
             groups.append((rates, each, round(len(questions) * judge.samples * weight), mine.longest or 0))
     unknown = next((rates.unknown for rates, *_ in groups if rates.unknown is not None), None)
+    if not all(rates.is_told for rates, *_ in groups):
+        return replace(base, cost_unknown=unknown)
+    base = replace(base, tokens_in=round(sum((each + answer) * calls for _, each, calls, answer in groups)))
+    endless = next((rates.unlimited for rates, *_ in groups if rates.longest is None), None)
+    if endless is None:
+        base = replace(base, tokens_out_max=sum((rates.longest or 0) * calls for rates, _, calls, _ in groups))
     if unknown is not None:
         return replace(base, cost_unknown=unknown)
     least = sum((rates.usd(each, 0) or 0.0) * calls for rates, each, calls, _ in groups)
-    tokens_in = round(sum((each + answer) * calls for _, each, calls, answer in groups))
-    endless = next((rates.unlimited for rates, *_ in groups if rates.longest is None), None)
     if endless is not None:
-        return replace(base, tokens_in=tokens_in, cost_usd_min=least, cost_unknown=endless)
+        return replace(base, cost_usd_min=least, cost_unknown=endless)
     dearest = sum(
         (rates.usd(each + answer, rates.longest or 0) or 0.0) * calls for rates, each, calls, answer in groups
     )
     return replace(
         base,
-        tokens_in=tokens_in,
-        tokens_out_max=sum((rates.longest or 0) * calls for rates, _, calls, _ in groups),
         cost_usd_min=least,
         cost_usd=dearest,
         cost_usd_max=dearest * base.calls_max / base.calls,

@@ -60,6 +60,7 @@ def test_an_unknown_price_is_null_and_says_what_to_write(project: Project) -> No
     found = estimate(project)
     assert [found[name] for name in ("cost_usd_min", "cost_usd", "cost_usd_max", "cost_basis")] == [None] * 4
     assert "`endpoint.price`" in found["cost_unknown"]
+    assert (found["tokens_in"], found["tokens_out_max"]) == (140, 1000)
     assert "cost: unknown before the first call" in project.evalgate("validate").out
 
 
@@ -68,6 +69,7 @@ def test_answers_without_a_limit_have_no_highest_price(project: Project) -> None
     suite(project, params="")
     found = estimate(project)
     assert (found["cost_usd"], found["cost_usd_min"]) == (None, pytest.approx(140e-6))
+    assert (found["tokens_in"], found["tokens_out_max"]) == (140, None)
     assert "`endpoint.params.max_tokens`" in found["cost_unknown"]
 
 
@@ -86,6 +88,7 @@ def test_judges_are_in_it(project: Project) -> None:
     found = estimate(project)
     assert (found["judge_calls"], found["tokens_out_max"]) == (20, 1000 + 20 * 10)
     assert found["tokens_in"] > 140 + 20 * 300
+    assert "20 calls to judges, up to 380 with every further call" in project.evalgate("validate").out
     suite(project, scorers=scorers, more=judge.replace("PRICE", ""))
     assert "`judge.price`" in estimate(project)["cost_unknown"]
 
@@ -105,7 +108,28 @@ def test_the_limits_of_the_run_bound_it(project: Project) -> None:
     found = estimate(project, "run", "--dry-run", "--sample", "5", "--epochs", "3")
     assert (found["cases"], found["calls"], found["calls_max"]) == (5, 15, 50)
     assert (found["max_calls"], found["budget_usd"], found["selection"]) == (50, 2.0, "--sample 5 --seed 0")
-    assert "the run stops at $2.00 or 50 calls" in project.evalgate("validate").out
+    said = project.evalgate("validate").out
+    assert "the run stops at 2.00 USD or 50 calls" in said
+    assert "fresh calls before a block, all within the 50 of run.max_calls" in said
+
+
+def test_a_small_budget_is_not_shown_as_none(project: Project) -> None:
+    suite(project, more="run: {budget_usd: 0.0006}")
+    assert "the run stops at 0.00060 USD" in project.evalgate("validate").out
+
+
+def test_the_calls_that_are_told_add_up_to_the_most(project: Project) -> None:
+    """First calls, repeats and fresh calls each have their number; fixed epochs are not repeated, but called anew."""
+    suite(project)
+    found = estimate(project)
+    assert found["calls"] + found["repeats_max"] + found["fresh_calls_max"] == found["calls_max"]
+    assert (
+        "up to 20 repeats of what is in doubt and 160 fresh calls before a block\n" in project.evalgate("validate").out
+    )
+    said = project.evalgate("run", "--dry-run", "--epochs", "3").out
+    assert "up to 160 fresh calls before a block\n" in said and "repeats of" not in said
+    suite(project, more="gate: {confirm: false, max_epochs: 1}")
+    assert "where needed" not in project.evalgate("validate").out
 
 
 def test_of_a_large_suite_some_prompts_stand_for_all(project: Project) -> None:
