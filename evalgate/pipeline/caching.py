@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FOLDER = "EVALGATE_CACHE_DIR"
 MOST_MB = "EVALGATE_CACHE_MAX_MB"
+VERSIONLESS = ("openai", "replay")
+"""Kinds for whose reuse a `version` decides nothing: always, and never."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +79,17 @@ def reuse_of(settings: Settings, occasion: Occasion) -> Reuse | None:
         commit = occasion.commit() if occasion.is_pull else None
         return None if commit is None else Reuse(reads=not occasion.is_fresh, commit=commit)
     return Reuse(reads=occasion.is_pull and not occasion.is_fresh) if occasion.is_ci else None
+
+
+def unheeded(config: Config) -> list[str]:
+    """Where `run.cache: true` has no effect, in sentences without a full stop."""
+    asked = {"endpoint": config.endpoint, "judge": config.judge}
+    return [
+        f"run.cache needs {key}.version for {settings.kind}: without it nothing says whether the same request would "
+        "still be answered so, and every call is made"
+        for key, settings in asked.items()
+        if config.run.cache and settings is not None and settings.kind not in VERSIONLESS and not settings.version
+    ]
 
 
 class Cache:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from evalgate.errors import EvalgateError
 from evalgate.gate.sentences import named
+from evalgate.pipeline.caching import unheeded
 from evalgate.pipeline.forecast import Forecast, forecast
 from evalgate.pipeline.load import Suite
 from evalgate.pipeline.promises import Known, broken_promises, needed_by_category
 from evalgate.records import Json, Missing
-from evalgate.report.numbers import money
+from evalgate.report.numbers import money, seconds
+from evalgate.runner.buckets import least_s
 
 SQLITE = "sqlite:///"
 SCHEMA = "evalgate.estimate/1"
@@ -75,6 +77,7 @@ def outlook(suite: Suite, environ: Mapping[str, str], *, now: datetime) -> Outlo
         lines.append(f"{ahead.judge_calls:,} calls to judges{most}")
     lines.append(f"{ahead.sentence}; {_bounds(suite)}")
     remarks = [*unread, *broken_promises(suite, known), *_expired(suite, now.date()), *_unconfirmed(suite)]
+    remarks += [*_too_slow(suite, calls), *(f"note: {remark}" for remark in unheeded(config))]
     lacking = config.endpoint.missing_credentials(environ)
     if lacking is not None:
         remarks.append(f"note: {lacking}")
@@ -101,6 +104,20 @@ def _bounds(suite: Suite) -> str:
 
 def _must_break(needed: int | None) -> str:
     return "" if needed is None else f" ({needed} must break)"
+
+
+def _too_slow(suite: Suite, calls: int) -> list[str]:
+    """Where the first calls alone cannot be made in time. Judges' calls are left out: they may go elsewhere."""
+    run = suite.config.run
+    if run.requests_per_minute is None or run.deadline_s is None:
+        return []
+    needed_s = least_s(calls, run.requests_per_minute)
+    if needed_s <= run.deadline_s:
+        return []
+    return [
+        f"warning: at {run.requests_per_minute:g} requests a minute {calls:,} calls take {seconds(needed_s)}, "
+        f"run.deadline_s is {run.deadline_s:g} s"
+    ]
 
 
 def _expired(suite: Suite, today: date) -> list[str]:

@@ -15,7 +15,7 @@ from evalgate import config as configuration
 from evalgate import endpoints
 from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.errors import InputError
-from evalgate.pipeline.caching import Cache
+from evalgate.pipeline.caching import Cache, unheeded
 from evalgate.pipeline.journals import begun_elsewhere
 from evalgate.pipeline.judging import JudgeDesk
 from evalgate.pipeline.load import Suite
@@ -141,7 +141,7 @@ async def _execute(
             run = await staged(run, judged_by, session, escalates=not suite.has_fixed_epochs)
     cache.close()
     usage = session.usage()
-    notes = [*session.notes, *cache.troubles]
+    notes = [*session.notes, *cache.troubles, *(f"{remark}." for remark in unheeded(suite.config))]
     run = replace(run, usage=usage, metadata=_remarks(run.results, suite, notes, origin))
     return Execution(run=run, interrupted=session.interrupted, scorers=judges_of(built.values()), against=judged_by)
 

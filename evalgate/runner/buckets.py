@@ -25,8 +25,8 @@ class Bucket:
     @staticmethod
     def of_minute(amount: float, now: float) -> Bucket:
         """One from which no more than `amount` is taken within any 60 s, by calls of 1 or of estimates that hold."""
-        at_once = max(1.0, amount * AT_ONCE)
-        return Bucket(level=at_once, most=at_once, rate=(amount + 1 - at_once) / MINUTE_S, now=now)
+        at_once, rate = _shape_of(amount)
+        return Bucket(level=at_once, most=at_once, rate=rate, now=now)
 
     def level(self, now: float) -> float:
         """What is there; negative where a call used more than was expected."""
@@ -47,6 +47,18 @@ class Bucket:
     def take(self, amount: float) -> None:
         """Uses it up, or gives it back where it is negative."""
         self._level -= amount
+
+
+def _shape_of(amount: float) -> tuple[float, float]:
+    """What may be used in one moment, and what comes back in a second."""
+    at_once = max(1.0, amount * AT_ONCE)
+    return at_once, (amount + 1 - at_once) / MINUTE_S
+
+
+def least_s(requests: int, a_minute: float) -> float:
+    """Seconds until so many requests can have begun, with no more than `a_minute` of them within any 60 s."""
+    at_once, rate = _shape_of(a_minute)
+    return max(0.0, requests - at_once) / rate
 
 
 class Amounts:

@@ -118,6 +118,18 @@ def test_what_the_cache_saved_is_no_price(project: Project) -> None:
     assert "by earlier runs" not in project.evalgate("validate").out
 
 
+@pytest.mark.parametrize("version", ["", ', version: "1"'])
+def test_a_cache_that_has_no_effect_is_told(project: Project, version: str) -> None:
+    """Before the first call and in the report: whoever wrote `cache: true` counts on it."""
+    project.write("app.py", 'def answer(request):\n    return {"text": "hi"}\n')
+    project.write("set.yaml", SET.format(scorers="[exact]") + "  - {id: c, input: hello, expected: hi}\n")
+    endpoint = f'endpoint: {{kind: python, callable: "app:answer"{version}}}\nrun: {{cache: true}}\n'
+    project.write("evalgate.yaml", f"version: 1\nsuite: cached\nevalsets: [set.yaml]\n{endpoint}")
+    needed = "run.cache needs endpoint.version for python: "
+    for said in (project.evalgate("validate"), project.evalgate("run", "--dry-run"), project.evalgate("run")):
+        assert (needed in " ".join(said.out.split())) == (not version)
+
+
 def test_fresh_calls_everything_anew(project: Project) -> None:
     """The option stands in the command that does it again, too."""
     with model() as (url, asked):

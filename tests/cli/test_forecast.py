@@ -132,6 +132,16 @@ def test_the_calls_that_are_told_add_up_to_the_most(project: Project) -> None:
     assert "where needed" not in project.evalgate("validate").out
 
 
+@pytest.mark.parametrize(("deadline", "is_told"), [(89, True), (90, False), ("null", False)])
+def test_a_pace_that_cannot_keep_the_deadline_is_told_before_the_first_call(
+    project: Project, deadline: object, is_told: bool
+) -> None:
+    """Ten calls at six a minute: the first at once, nine more at ten seconds each."""
+    suite(project, more=f"run: {{requests_per_minute: 6, deadline_s: {deadline}}}")
+    warning = "warning: at 6 requests a minute 10 calls take 1 min 30 s, run.deadline_s is 89 s"
+    assert (warning in estimate(project)["remarks"]) == (warning in project.evalgate("validate").out) == is_told
+
+
 def test_of_a_large_suite_some_prompts_stand_for_all(project: Project) -> None:
     """Not one is left out of the sum."""
     suite(project)

@@ -16,6 +16,8 @@ from virtual_time import LoopTime, run_virtually
 
 from evalgate.errors import CallFault
 from evalgate.records import Case, Output, Remaining, Score, Scored
+from evalgate.runner.buckets import Bucket as Amount
+from evalgate.runner.buckets import least_s
 from evalgate.runner.pace import Pace
 from evalgate.runner.paced import Paced
 from evalgate.runner.run import Outcome
@@ -355,3 +357,12 @@ def test_a_judge_waits_for_its_turn_in_its_own_time() -> None:
     outcome, took_s = run_virtually(main)
     assert (scored(outcome), server.asked, server.most_active) == (20, 40, 1)
     assert took_s == pytest.approx(240)
+
+
+@given(requests=st.integers(1, 300), a_minute=st.floats(1, 5000))
+def test_the_least_time_of_so_many_requests_is_what_a_bucket_makes_them_wait(requests: int, a_minute: float) -> None:
+    now, bucket = 0.0, Amount.of_minute(a_minute, 0.0)
+    for _ in range(requests):
+        now += bucket.wait_s(1.0, now)
+        bucket.take(1.0)
+    assert now == pytest.approx(least_s(requests, a_minute), rel=1e-6, abs=1e-6)
