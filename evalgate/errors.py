@@ -109,3 +109,8 @@ class CallError(EvalgateError):
 
 class ScorerError(EvalgateError):
     """A scorer could not judge this output. Never a score of 0: that would be a statement on quality."""
+
+
+def install_extra(name: str) -> str:
+    """How to install what only an extra brings: from a clone, since no package index has evalgate under this name."""
+    return f"Install evalgate with its extra `{name}`: pip install '.[{name}]' in a clone of it"

@@ -16,6 +16,7 @@ from typing import Any
 
 from evalgate.config.documents import MOST_DEPTH, cannot_read, not_utf8
 from evalgate.config.places import Faults, Place, quoted, shown
+from evalgate.errors import install_extra
 from evalgate.records import Json
 
 AS_WRITTEN = ("id", "category", "input", "expected", "tags", "cluster")
@@ -198,7 +199,7 @@ def _parquet(path: Path, faults: Faults) -> Iterator[tuple[int, dict[str, Json]]
     try:
         import duckdb
     except ImportError:
-        faults.add(Place(name), "reading Parquet needs a package", "pip install 'evalgate-pr[parquet]'")
+        faults.add(Place(name), "reading Parquet needs a package", install_extra("parquet"))
         return
     if not path.is_file():
         faults.add(Place(name), "there is no such file")

@@ -100,7 +100,7 @@ def _refuse_newer(found: str | None, place: Place) -> None:
     if found is not None and found not in REVISIONS:
         raise StoreError(
             f"{place} was written by a newer evalgate (schema {found}; this one knows up to {HEAD}). "
-            "Upgrade with: pip install --upgrade evalgate-pr"
+            "Update your clone of evalgate and install it again"
         )
 
 

@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from evalgate.errors import InputError
+from evalgate.errors import InputError, install_extra
 from evalgate.history import exact
 from evalgate.history.place import Place
 from evalgate.history.shape import DECODERS
@@ -91,7 +91,7 @@ class _Postgres:
             import psycopg
         except ImportError as error:
             raise InputError(
-                f"{place} needs a driver that is not installed. Run: pip install 'evalgate-pr[postgres]'"
+                f"{place} needs a driver that is not installed. {install_extra('postgres')}"
             ) from error
         self.errors: type[Exception] = psycopg.Error
         self._connect = psycopg.connect

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from evalgate.errors import EvalgateError, Fault, InputError
+from evalgate.errors import EvalgateError, Fault, InputError, install_extra
 from evalgate.runner.spread import Batch, Died, Ended, Told
 
 CHUNK_S = 0.05
@@ -42,7 +42,7 @@ _ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 def check_installed() -> None:
     """Raises InputError where there is no Ray, without importing it."""
     if importlib.util.find_spec("ray") is None:
-        hint = "Install the extra: pip install 'evalgate-pr[ray]'."
+        hint = install_extra("ray")
         raise InputError(Fault(where="--engine ray", what="Ray is not installed here", hint=hint))
 
 

@@ -257,3 +257,18 @@ def test_a_port_in_use_is_one_line(project: Project) -> None:
 def test_the_version_is_told(project: Project) -> None:
     """For bug reports."""
     assert project.evalgate("--version").out.startswith("evalgate 0.")
+
+
+def test_a_missing_extra_says_how_it_is_installed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a clone: no package index has evalgate under this name."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    build(project, categories={"facts": 2})
+    for extra, words in (
+        ("postgres", ["run", "--store", "postgresql://u@127.0.0.1:1/d"]),
+        ("parquet", ["validate"]),
+    ):
+        if extra == "parquet":
+            project.write("evalsets/more.yaml", "name: more\nscorers: [exact]\ncases_from: rows.parquet\n")
+        said = project.evalgate(*words)
+        assert (said.code, f"pip install '.[{extra}]' in a clone" in said.err) == (2, True), said.err

@@ -88,7 +88,7 @@ def test_without_the_extra_the_engine_is_refused_before_anything_is_run(
     monkeypatch.setitem(sys.modules, "ray", None)
     build(project, categories={"facts": 2})
     said = project.evalgate("run", "--engine", "ray")
-    assert said.code == 2 and "pip install 'evalgate-pr[ray]'" in said.err
+    assert said.code == 2 and "pip install '.[ray]' in a clone" in said.err
     assert project.evalgate("run", "--engine", "spark").code == 2
     assert project.evalgate("run", "--workers", "2").code == 2
     assert not (project.folder / ".evalgate").exists()

@@ -230,7 +230,8 @@ def test_neither_sqlalchemy_nor_alembic_nor_the_other_driver_is_imported(tmp_pat
     )
     url = f"sqlite:///{tmp_path / 'history.db'}"
     done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, check=False)
-    missing = "postgresql://u:***@h/d needs a driver that is not installed. Run: pip install 'evalgate-pr[postgres]'"
+    missing = "postgresql://u:***@h/d needs a driver that is not installed. "
+    missing += "Install evalgate with its extra `postgres`: pip install '.[postgres]' in a clone of it"
     assert (done.stderr, done.stdout) == ("", f"[]\n{missing}\n")
 
 
