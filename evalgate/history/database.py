@@ -90,9 +90,7 @@ class _Postgres:
         try:
             import psycopg
         except ImportError as error:
-            raise InputError(
-                f"{place} needs a driver that is not installed. {install_extra('postgres')}"
-            ) from error
+            raise InputError(f"{place} needs a driver that is not installed. {install_extra('postgres')}") from error
         self.errors: type[Exception] = psycopg.Error
         self._connect = psycopg.connect
         self._options = {"connect_timeout": int(LOCK_WAIT_S), **place.options, "autocommit": True}

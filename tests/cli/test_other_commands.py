@@ -269,6 +269,7 @@ def test_a_missing_extra_says_how_it_is_installed(project: Project, monkeypatch:
         ("parquet", ["validate"]),
     ):
         if extra == "parquet":
+            project.write("evalsets/rows.parquet", "")
             project.write("evalsets/more.yaml", "name: more\nscorers: [exact]\ncases_from: rows.parquet\n")
         said = project.evalgate(*words)
         assert (said.code, f"pip install '.[{extra}]' in a clone" in said.err) == (2, True), said.err

@@ -190,7 +190,7 @@ def test_a_newer_history_is_left_alone(store_url: str) -> None:
         pass
     with database(store_url) as found, found.writing() as connection:
         connection.run(f"UPDATE {shape.VERSION_TABLE} SET version_num = '9999'")
-    with pytest.raises(StoreError, match=r"written by a newer evalgate \(schema 9999.*pip install --upgrade"):
+    with pytest.raises(StoreError, match=r"written by a newer evalgate \(schema 9999.*Update your clone of evalgate"):
         History.open(store_url)
 
 
