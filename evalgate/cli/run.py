@@ -88,12 +88,14 @@ def run(
         workers=workers,
         fresh=fresh,
     )
-    if dry_run:
-        from evalgate.cli.validate import estimate
-
-        return estimate(options.config, options.selection, epochs, format=format, output=output)
     also = targets(write)
     check_places([output, *(item.file for item in also)])
+    if dry_run:
+        from evalgate.cli.shard import asked_for
+        from evalgate.cli.validate import estimate
+
+        part = None if shard is None else asked_for(options, shard, also)[0]
+        return estimate(options, part, format=format, output=output)
     if shard is not None:
         from evalgate.cli.shard import run_part
 

@@ -12,6 +12,7 @@ from evalgate.cli.options import Format, Target, check_places
 from evalgate.errors import Fault, InputError
 
 if TYPE_CHECKING:
+    from evalgate.pipeline.shard_parts import Part
     from evalgate.pipeline.sharding import ShardDone
     from evalgate.pipeline.suite import RunOptions
     from evalgate.runner.progress import Progress
@@ -27,20 +28,27 @@ def run_part(
     also: Sequence[Target],
 ) -> int:
     """Runs one part and says where it is. 0: every result is there; 3: not."""
-    from evalgate.pipeline.shard_commands import default_file
-    from evalgate.pipeline.shard_parts import parse_part
     from evalgate.pipeline.sharding import run_shard
 
-    part = parse_part(asked, options.environ)
-    file = _file(also) or default_file(part)
-    check_places([file])
-    _check(options)
+    part, file = asked_for(options, asked, also)
     done = run_shard(options, part, file, progress=progress)
     text = json.dumps(done.to_dict(), indent=2, ensure_ascii=False) if format is Format.JSON else _told(done)
     console.put(text, output)
     if done.file is not None:
         console.say(_next(options, done, file))
     return 0 if done.why is None else 3
+
+
+def asked_for(options: RunOptions, asked: str, also: Sequence[Target]) -> tuple[Part, Path]:
+    """The part, and its file. Raises InputError for what a part cannot be asked."""
+    from evalgate.pipeline.shard_commands import default_file
+    from evalgate.pipeline.shard_parts import parse_part
+
+    part = parse_part(asked, options.environ)
+    file = _file(also) or default_file(part)
+    check_places([file])
+    _check(options)
+    return part, file
 
 
 def _file(also: Sequence[Target]) -> Path | None:

@@ -15,36 +15,53 @@ from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOptio
 from evalgate.errors import Fault, InputError
 
 if TYPE_CHECKING:
-    from evalgate.pipeline.selection import Selection
+    from evalgate.pipeline.estimate import Outlook
+    from evalgate.pipeline.load import Suite
+    from evalgate.pipeline.shard_parts import Part
+    from evalgate.pipeline.suite import RunOptions
 
 
 def validate(config: ConfigOption = None, format: FormatOption = Format.TEXT, output: OutputOption = None) -> int:
     """Check configuration and eval sets and estimate calls and cost. Calls no model."""
     from evalgate.pipeline.load import DEFAULT_CONFIG
-    from evalgate.pipeline.selection import Selection
+    from evalgate.pipeline.suite import RunOptions
 
-    return estimate(config or DEFAULT_CONFIG, Selection(), None, format=format, output=output)
+    return estimate(RunOptions(config=config or DEFAULT_CONFIG), None, format=format, output=output)
 
 
-def estimate(config: Path, selection: Selection, epochs: int | None, *, format: Format, output: Path | None) -> int:
-    """Prints what a run would be; raises InputError where it could not begin."""
-    from evalgate.pipeline.estimate import outlook
+def estimate(options: RunOptions, part: Part | None, *, format: Format, output: Path | None) -> int:
+    """Prints what a run, or a part of one, would be; raises InputError where it could not begin."""
     from evalgate.pipeline.execute import preflight
     from evalgate.pipeline.load import load_suite, with_epochs
+    from evalgate.pipeline.sharding import planned
+    from evalgate.pipeline.suite import engine_of
 
     if format is Format.MARKDOWN:
         raise InputError(Fault(where="--format", what="there is no estimate in markdown", hint="Write text or json."))
     check_places([output])
-    suite = with_epochs(load_suite(config, os.environ, selection), epochs)
+    engine_of(options)
+    suite = with_epochs(load_suite(options.config, options.environ, options.selection), options.epochs)
+    suite = suite if part is None else planned(suite, part)
     if suite.config.endpoint.missing_credentials(os.environ) is None:
         with contextlib.redirect_stdout(sys.stderr):
             preflight(suite, os.environ)
-    found = outlook(suite, os.environ, now=datetime.now(UTC))
+    found = _outlook(suite, options)
     if format is Format.JSON:
         console.put(json.dumps(found.to_dict(), indent=2, ensure_ascii=False), output)
         return 0
     lines = list(found.lines)
-    if selection.changed_only:
+    if options.selection.changed_only:
         lines.insert(-1, "note: which cases have changed is found out when the run begins: this is all of them")
     console.put("\n".join("  " * line.startswith("  ") + console.plain(line) for line in lines), output)
     return 0
+
+
+def _outlook(suite: Suite, options: RunOptions) -> Outlook:
+    from evalgate.pipeline.estimate import outlook
+    from evalgate.pipeline.journals import reopen
+
+    now = datetime.now(UTC)
+    if options.resume is None:
+        return outlook(suite, options.environ, now=now)
+    with reopen(suite, now, options.resume) as journal:
+        return outlook(suite, options.environ, now=now, kept=journal.kept)

@@ -10,10 +10,10 @@ from pathlib import Path
 from evalgate.errors import EvalgateError
 from evalgate.gate.sentences import named
 from evalgate.pipeline.caching import unheeded
-from evalgate.pipeline.forecast import Forecast, forecast
+from evalgate.pipeline.forecast import Forecast, forecast, without_kept
 from evalgate.pipeline.load import Suite
 from evalgate.pipeline.promises import Known, broken_promises, needed_by_category
-from evalgate.records import Json, Missing
+from evalgate.records import Json, Missing, Result
 from evalgate.report.numbers import money, seconds
 from evalgate.runner.buckets import least_s
 
@@ -48,20 +48,27 @@ class Outlook:
         }
 
 
-def outlook(suite: Suite, environ: Mapping[str, str], *, now: datetime) -> Outlook:
+def outlook(
+    suite: Suite,
+    environ: Mapping[str, str],
+    *,
+    now: datetime,
+    kept: Mapping[tuple[str, int], Result] | None = None,
+) -> Outlook:
     """Raises nothing: what is wrong with a suite was said when it was loaded.
 
     Where the history is a file that is there, it is read; without one, a single run of history is assumed.
-    now: UTC; for the age of what is in the history and for what has expired.
+    kept: what a resumed run has already. now: UTC; for the age of what is in the history and for what has expired.
     """
     config, epochs = suite.config, suite.config.run.epochs
     known, unread = _known(suite, environ, now)
-    ahead = forecast(suite, environ, known.runs)
+    ahead = without_kept(forecast(suite, environ, known.runs), suite, kept or {})
     sizes, calls = ahead.categories, ahead.calls
     groups = f"{len(sizes)} categor{'y' if len(sizes) == 1 else 'ies'}"
+    kept_before = f" beside {ahead.kept:,} that are answered already" if ahead.kept else ""
     lines = [
         f"{config.path}: suite {config.suite}, endpoint {config.endpoint_kind}",
-        f"{len(suite.selected):,} cases in {groups}, {epochs} each: {calls:,} calls, "
+        f"{len(suite.selected):,} cases in {groups}, {epochs} each: {calls:,} calls{kept_before}, "
         f"and up to {config.run.max_retries} retries of one that fails",
     ]
     lines += _further(ahead, config.run.max_calls)
@@ -77,7 +84,7 @@ def outlook(suite: Suite, environ: Mapping[str, str], *, now: datetime) -> Outlo
         lines.append(f"{ahead.judge_calls:,} calls to judges{most}")
     lines.append(f"{ahead.sentence}; {_bounds(suite)}")
     remarks = [*unread, *broken_promises(suite, known), *_expired(suite, now.date()), *_unconfirmed(suite)]
-    remarks += [*_too_slow(suite, calls), *(f"note: {remark}" for remark in unheeded(config))]
+    remarks += [*_too_slow(suite, calls), *(f"note: {remark}" for remark in (*suite.notes, *unheeded(config)))]
     lacking = config.endpoint.missing_credentials(environ)
     if lacking is not None:
         remarks.append(f"note: {lacking}")

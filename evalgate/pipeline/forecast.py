@@ -16,7 +16,7 @@ from evalgate.errors import InputError
 from evalgate.gate.plan import FEW_CASES, FRESH_EPOCHS
 from evalgate.pipeline.load import Suite
 from evalgate.practices.calibration import cost_per_call
-from evalgate.records import Case, Json, Output, Run
+from evalgate.records import Case, Json, Output, Result, Run, Scored
 from evalgate.report.numbers import money
 from evalgate.scorers.build import judge_of
 from evalgate.scorers.judge import Judge
@@ -40,6 +40,8 @@ class Forecast:
     categories: dict[str, int]
     calls: int
     """First calls to the endpoint."""
+    kept: int = 0
+    """Results that the resumed run has answers for already; they are in no other figure."""
     repeats_max: int
     """Of what is in doubt."""
     fresh_calls_max: int
@@ -81,6 +83,8 @@ def forecast(suite: Suite, environ: Mapping[str, str], known: Sequence[Run] = ()
     What a cache may save is not taken off: nobody knows before how much that is.
     """
     cases, epochs = suite.selected, suite.config.run.epochs
+    if not cases:
+        return _nothing(epochs)
     counted: Counter[str] = Counter()
     judged: Counter[str] = Counter()
     for case in cases:
@@ -111,6 +115,54 @@ def forecast(suite: Suite, environ: Mapping[str, str], known: Sequence[Run] = ()
     paid = each * calls
     return replace(
         base, cost_usd_min=paid, cost_usd=paid, cost_usd_max=each * most, cost_basis="history", cost_unknown=None
+    )
+
+
+def without_kept(ahead: Forecast, suite: Suite, kept: Mapping[tuple[str, int], Result]) -> Forecast:
+    """The forecast of a run that is gone on with; kept: by case and epoch, what it has already."""
+    answered, scored = 0, 0
+    for case in suite.selected:
+        for epoch in range(1, ahead.epochs + 1):
+            found = kept.get((case.id, epoch))
+            answered += found is not None and found.output is not None
+            scored += isinstance(found, Scored)
+    if not answered:
+        return ahead
+    left, unscored = 1 - answered / ahead.calls, 1 - scored / ahead.calls
+    paid = None if ahead.cost_usd is None else ahead.cost_usd * (1 - left)
+    return replace(
+        ahead,
+        kept=answered,
+        calls=ahead.calls - answered,
+        calls_max=ahead.calls_max - answered,
+        judge_calls=round(ahead.judge_calls * unscored),
+        judge_calls_max=ahead.judge_calls_max - ahead.judge_calls + round(ahead.judge_calls * unscored),
+        tokens_in=None if ahead.tokens_in is None else round(ahead.tokens_in * left),
+        tokens_out_max=None if ahead.tokens_out_max is None else round(ahead.tokens_out_max * left),
+        cost_usd_min=None if ahead.cost_usd_min is None else ahead.cost_usd_min * left,
+        cost_usd=None if ahead.cost_usd is None else ahead.cost_usd * left,
+        cost_usd_max=None if ahead.cost_usd_max is None or paid is None else ahead.cost_usd_max - paid,
+    )
+
+
+def _nothing(epochs: int) -> Forecast:
+    """Of a part without a case: no call, which costs nothing."""
+    return Forecast(
+        cases=0,
+        epochs=epochs,
+        categories={},
+        calls=0,
+        repeats_max=0,
+        fresh_calls_max=0,
+        calls_max=0,
+        judge_calls=0,
+        judge_calls_max=0,
+        tokens_in=0,
+        tokens_out_max=0,
+        cost_usd_min=0.0,
+        cost_usd=0.0,
+        cost_usd_max=0.0,
+        cost_basis="prompts",
     )
 
 

@@ -49,7 +49,26 @@ def open_journal(
     Nobody else can go on with the run while it is open. Raises InputError where there is none to resume, it is in use,
     or it belongs to another suite, version or eval set.
     """
-    header = Header(
+    header, folder = _header(suite, created, commit), _folder(suite)
+    keep_out_of_git(folder.parent)
+    if resume is None:
+        return Journal.create(folder / f"{header.run_id}.jsonl", header), header
+    found = _meant(folder, header, resume)
+    return Journal.resume(found.path, header), found.header
+
+
+def reopen(suite: Suite, now: datetime, resume: str) -> Journal:
+    """The journal that `open_journal` would go on with, for a look at what it holds; raises as that does."""
+    header = _header(suite, now, None)
+    return Journal.resume(_meant(_folder(suite), header, resume).path, header)
+
+
+def _folder(suite: Suite) -> Path:
+    return suite.config.base_dir / ".evalgate" / "journal"
+
+
+def _header(suite: Suite, created: datetime, commit: str | None) -> Header:
+    return Header(
         run_id=uuid.uuid4().hex[:12],
         suite=suite.config.suite,
         version=suite.version().id,
@@ -58,12 +77,6 @@ def open_journal(
         created=created,
         meta={} if commit is None else {"commit": commit},
     )
-    folder = suite.config.base_dir / ".evalgate" / "journal"
-    keep_out_of_git(folder.parent)
-    if resume is None:
-        return Journal.create(folder / f"{header.run_id}.jsonl", header), header
-    found = _meant(folder, header, resume)
-    return Journal.resume(found.path, header), found.header
 
 
 def _meant(folder: Path, now: Header, resume: str) -> Unfinished:

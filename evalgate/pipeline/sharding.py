@@ -16,7 +16,7 @@ from evalgate.pipeline.judge import Place
 from evalgate.pipeline.load import Suite, load_suite, with_epochs
 from evalgate.pipeline.shard_commands import go_on
 from evalgate.pipeline.shard_parts import Part
-from evalgate.pipeline.suite import Interrupted, RunOptions, engine_of
+from evalgate.pipeline.suite import Interrupted, RunOptions, engine_of, ungated
 from evalgate.records import Case, CaseRef, Failed, Run, fingerprint, fingerprint_of
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def run_shard(
     from evalgate.runner.progress import Silent
 
     whole = with_epochs(load_suite(options.config, options.environ, options.selection), options.epochs)
-    suite = _part_of(whole, part)
+    suite = part_of(whole, part)
     config = suite.config
     engine_of(options)
     lacking = config.endpoint.missing_credentials(options.environ)
@@ -137,7 +137,18 @@ def _shard(part: Part, planned: Sequence[Case], scorers: str) -> Shard:
     return Shard(index=part.index, count=part.count, plan=plan_of(planned), cases=len(planned), scorers=scorers)
 
 
-def _part_of(suite: Suite, part: Part) -> Suite:
+def planned(suite: Suite, part: Part) -> Suite:
+    """A part as it will run: without rules, so with no repeat and no fresh call."""
+    mine = part_of(suite, part)
+    rules = replace(ungated(mine.config.rules), max_epochs=1, confirm=False)
+    return replace(
+        mine,
+        config=replace(mine.config, rules=rules),
+        notes=(f"shard {part} alone, which is not judged: what the gate could hold is told without --shard",),
+    )
+
+
+def part_of(suite: Suite, part: Part) -> Suite:
     """The suite with the cases of a part, and with its share of what may be spent."""
     asked = suite.config.run
     calls = None if asked.max_calls is None else (asked.max_calls + part.count - part.index) // part.count

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import Project, build
+from kit import Project, answers, build
 
 CONFIG = """\
 version: 1
@@ -164,3 +165,51 @@ def test_every_field_of_the_estimate_is_documented(project: Project) -> None:
     suite(project)
     told = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
     assert [name for name in estimate(project) if f"`{name}`" not in told and name not in ("schema", "valid")] == []
+
+
+def test_a_part_is_told_alone(project: Project) -> None:
+    """Its calls and its share of the limits; no repeats and no fresh calls, since it is not judged."""
+    suite(project, more="run: {max_calls: 50, budget_usd: 2}")
+    parts = [estimate(project, "run", "--dry-run", "--shard", f"{index}/2") for index in (1, 2)]
+    assert sum(part["calls"] for part in parts) == CASES and all(0 < part["calls"] < CASES for part in parts)
+    for part in parts:
+        assert (part["calls_max"], part["max_calls"], part["budget_usd"]) == (part["calls"], 25, 1.0)
+        assert "not judged" in part["remarks"][0]
+    assert not list(project.folder.glob("*.evalrun"))
+    empty = [estimate(project, "run", "--dry-run", "--shard", f"{index}/60") for index in range(1, 6)]
+    assert 0 in [part["calls"] for part in empty]
+    assert next(part["cost_usd"] for part in empty if part["calls"] == 0) == 0
+    for wrong in (["0/2"], ["1/2", "--baseline", "abcd"], ["1/2", "--write", "junit=x.xml"]):
+        assert project.evalgate("run", "--dry-run", "--shard", *wrong).code == 2
+
+
+def test_of_a_resumed_run_the_rest_is_told(project: Project) -> None:
+    """As many calls as it then makes, and exit 2 where there is nothing to go on with; the journal is only read."""
+    build(project, categories={"facts": 12})
+    resumed = ("run", "--dry-run", "--resume")
+    assert project.evalgate(*resumed).code == 2 and not (project.folder / ".evalgate").exists()
+    config = project.folder / "evalgate.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("max_retries: 0", "max_retries: 0, max_calls: 5"))
+    answers(project, {"facts-0": "boom"})
+    project.evalgate("run", "--epochs", "1")
+    answers(project, {"facts-0": None})
+    config.write_text(text)
+    (journal,) = (project.folder / ".evalgate" / "journal").glob("*.jsonl")
+    before = journal.read_bytes()
+    found = estimate(project, *resumed, "--epochs", "1")
+    assert found["kept"] + found["calls"] == 12 and 3 <= found["kept"] <= 5
+    assert f"{found['calls']} calls beside {found['kept']} that are answered" in project.evalgate(*resumed).out
+    assert project.evalgate(*resumed, "nobody").code == 2 and journal.read_bytes() == before
+    done = project.evalgate("run", "--resume", "--epochs", "1", "--format", "json").json
+    assert done["usage"]["calls"] == 5 + found["calls"]
+
+
+def test_a_dry_run_refuses_what_a_run_refuses(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers without an engine, an engine that there is not, one that is not installed."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    build(project, categories={"facts": 2})
+    for wrong in (["--workers", "2"], ["--engine", "spark"], ["--engine", "ray"]):
+        said = project.evalgate("run", "--dry-run", *wrong)
+        assert (said.code, said.out) == (2, "") and wrong[0] in said.err
+        assert said.err == project.evalgate("run", *wrong).err
