@@ -295,6 +295,8 @@ class Pace:
             self._open_at = max(self._open_at, self._now() + min(seconds, LONGEST_CLOSURE_S))
 
     def _begin(self) -> None:
+        if not self._round_at:  # the first of all: the loop's clock began long before
+            self._round_at = self._now()
         self._active += 1
         self._begun += 1
         if self._amounts.are_bounded:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from builders import make_output
+from virtual_time import elapsed_s
 
 from evalgate.errors import CallError, CallFault
 from evalgate.records import Output, Remaining, Request
@@ -45,7 +47,7 @@ class Server:
         await asyncio.sleep(self._duration_s())
 
     def now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return elapsed_s()
 
     def _duration_s(self) -> float:
         return self._takes_s * self._rng.lognormvariate(-(self._sigma**2) / 2, self._sigma)
@@ -121,6 +123,23 @@ class AnnouncingWindow(Window):
         finally:
             reset_s = self._every_s - self.now() % self._every_s
             self.told([Remaining(unit="requests", left=self._count - self._used, reset_s=reset_s, limit=self._count)])
+
+
+class Second(Server):
+    """Allows `count` calls in any second and refuses others at once."""
+
+    def __init__(self, *, count: int, retry_after_s: float | None = None) -> None:
+        super().__init__()
+        self._count, self._retry_after_s = count, retry_after_s
+        self._admitted_at: deque[float] = deque()
+
+    async def admit(self, request: Request) -> None:
+        now = self.now()
+        while self._admitted_at and self._admitted_at[0] <= now - 1:
+            self._admitted_at.popleft()
+        if len(self._admitted_at) >= self._count:
+            await self.refuse(self._retry_after_s)
+        self._admitted_at.append(now)
 
 
 class Slots(Server):

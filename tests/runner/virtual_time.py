@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+BEGAN_AT = 1000.0
+"""Where the clock begins: a real one does not begin with the run either."""
+
 
 class _Jumping(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
     def __init__(self) -> None:
         super().__init__()
-        self.now = 0.0
+        self.now = BEGAN_AT
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
@@ -33,6 +36,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
 
+def elapsed_s(loop: asyncio.AbstractEventLoop | None = None) -> float:
+    """Seconds since the clock of a virtual loop began; None: the running one."""
+    return (loop or asyncio.get_running_loop()).time() - BEGAN_AT
+
+
 class LoopTime:
     """The clock and the sleep of the running loop, for whoever wants to be given them."""
 
@@ -46,4 +54,4 @@ class LoopTime:
 def run_virtually(main: Coroutine[Any, Any, T]) -> tuple[T, float]:
     """What a coroutine gives, and how many seconds it would have taken."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main), runner.get_loop().time()
+        return runner.run(main), elapsed_s(runner.get_loop())
