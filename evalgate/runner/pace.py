@@ -31,6 +31,11 @@ TOLERATED: Final = 0.25
 """Share of refused calls in a round from which the rate is too much."""
 SUSPECT: Final = 12
 """Outcomes that are enough once the rate has been too much."""
+CHANCE: Final = 3
+"""Slowings down in a row that changed nothing: refusals do not come of the rate, and it is no longer held. With 2, a
+limit of 500 a second in bursts of 5 was taken for chance."""
+MOSTLY: Final = 0.75
+"""Share of refused calls that is a matter of the rate all the same."""
 BETA: Final = 0.7
 """What is left of a rate that was too much."""
 SLOWEST: Final = 0.5
@@ -72,6 +77,9 @@ class Pace:
         """Calls a second; None: as many as there are places."""
         self._peak = 0.0
         """The rate that was too much."""
+        self._tolerated = TOLERATED
+        self._in_vain = 0
+        """How often in a row calls were refused at a rate below the one that was answered."""
         self._slowed_at = 0.0
         self._was_held = False
         """Whether the rate made anybody wait in this round."""
@@ -147,7 +155,7 @@ class Pace:
             self._refusals += 1
             share = self._refusals / self._outcomes
             needed = SUSPECT if self._rate is not None else max(ROUND, self._places)
-            if share >= TOLERATED and self._refusals >= TOLERATED * needed:
+            if share >= self._tolerated and self._refusals >= self._tolerated * needed:
                 self._slow_down(share)
             self._end_round()
         elif retry_after_s is not None and self._open_at:
@@ -208,6 +216,13 @@ class Pace:
     def _slow_down(self, share: float) -> None:
         now = self._now()
         elapsed_s = now - self._round_at
+        is_in_vain = self._rate is not None and self._rate < self._peak and share < MOSTLY
+        self._in_vain = self._in_vain + 1 if is_in_vain else 0
+        self._tolerated = TOLERATED
+        if self._in_vain == CHANCE:  # slower is not better
+            self._rate, self._in_vain, self._tolerated = None, 0, MOSTLY
+            self._begin_round(now)
+            return
         if self._answers >= 5:
             accepted = self._answers / max(0.001, elapsed_s)
         else:  # long answers: those that are under way count, too

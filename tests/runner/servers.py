@@ -187,6 +187,18 @@ class Sometimes(Server):
         raise CallError(fault, "not this time")
 
 
+class Moody(Server):
+    """Refuses a share of all attempts, however many or few there are, and asks for a second's patience."""
+
+    def __init__(self, share: float, *, seed: int) -> None:
+        super().__init__()
+        self._share, self._moods = share, random.Random(seed)
+
+    async def admit(self, request: Request) -> None:
+        if self._moods.random() < self._share:
+            await self.refuse(1)
+
+
 class Outage(Server):
     """Fails whatever comes between two moments."""
 

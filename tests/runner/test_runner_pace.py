@@ -16,6 +16,7 @@ from servers import (
     AnnouncingWindow,
     Bucket,
     Longer,
+    Moody,
     Outage,
     Second,
     Server,
@@ -72,6 +73,15 @@ def test_refusals_now_and_then_cost_their_own_calls_a_pause_and_no_other() -> No
     assert server.refusals > 80
     assert took_s <= 1.5 * 0.8 + 1 + 0.5
     assert server.most_active <= 64
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("share", [0.2, 0.3])
+def test_refusals_that_do_not_come_of_the_rate_do_not_hold_it_for_long(share: float, seed: int) -> None:
+    """Slower is not better there: the rate used to fall with every round, down to a call in two seconds."""
+    outcome, took_s = simulated(Moody(share, seed=seed), 300)
+    assert scored(outcome) == 300
+    assert took_s <= 30
 
 
 def test_errors_and_lost_connections_now_and_then_do_not_narrow() -> None:
