@@ -154,7 +154,7 @@ def _known(suite: Suite, environ: Mapping[str, str], now: datetime) -> tuple[Kno
     store = suite.config.history_store
     if not store.startswith(SQLITE) or not Path(store.removeprefix(SQLITE)).is_file():
         return Known(), []
-    from evalgate.pipeline.baselines import outlook as known_by  # SQLAlchemy: only where there is something to read
+    from evalgate.pipeline.baselines import outlook as known_by  # only where there is something to read
 
     try:
         found = known_by(suite.config.path, None, environ, now=now)
