@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from evalgate.records import Result
+from evalgate.records import Case, Result, Scored
+from evalgate.runner.ports import Scorer
 from evalgate.spool import Names, Spool
 
 
@@ -23,6 +24,22 @@ class Collected:
         self._ids.append(result.case_id)
         self._epochs.append(result.epoch)
 
+    def take_over(
+        self,
+        kept: Mapping[tuple[str, int], Result],
+        plan: Iterable[tuple[Case, int]],
+        scorers: Callable[[Case], Sequence[Scorer]],
+    ) -> None:
+        """Adds what earlier sessions have kept of this plan and still says what would be found now."""
+        if not kept:
+            return
+        for case, epoch in plan:
+            found = kept.get((case.id, epoch))
+            if isinstance(found, Scored) and _judged_by(found) == [
+                (s.name, s.version, s.weight) for s in scorers(case)
+            ]:
+                self.add(found)
+
     def __len__(self) -> int:
         return len(self._ids)
 
@@ -38,3 +55,7 @@ class Collected:
         results = self._results.in_order(order if by_epoch is None else [by_epoch[place] for place in order])
         self._results, self._ids, self._epochs = Spool(), Names(), array("I")
         return results
+
+
+def _judged_by(result: Scored) -> list[tuple[str, str, float]]:
+    return [(score.scorer, score.version, score.weight) for score in result.scores]

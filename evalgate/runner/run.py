@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from evalgate.errors import HOPELESS, CallFault
-from evalgate.records import Case, Failed, Output, Request, Result, Scored, Stage, Usage
+from evalgate.records import Case, Failed, Output, Request, Result, Stage, Usage
 from evalgate.runner.calls import Caller, Halted
 from evalgate.runner.collected import Collected
 from evalgate.runner.crew import Crew
@@ -123,7 +123,7 @@ class _Session:
     async def run(self, caller: Caller, evaluator: Evaluator, scorers: Callable[[Case], Sequence[Scorer]]) -> Outcome:
         self.caller = caller
         self.evaluator = evaluator
-        self._take_kept(scorers)
+        self.results.take_over(self.journal.kept, self.plan, scorers)
         todo, left = self._todo(), self.plan.total - len(self.results)
         self.crew = Crew(min(self.limits.concurrency, left), lambda: self._worker(todo))
         self.progress.start(
@@ -140,15 +140,6 @@ class _Session:
                 alarm.cancel()
             self.progress.stop()
         return self._outcome()
-
-    def _take_kept(self, scorers: Callable[[Case], Sequence[Scorer]]) -> None:
-        """Takes over the earlier sessions' results that still say what would be found now."""
-        if not self.journal.kept:
-            return
-        for case, epoch in self.plan:
-            kept = self.journal.kept.get((case.id, epoch))
-            if isinstance(kept, Scored) and _judges(kept) == [(s.name, s.version, s.weight) for s in scorers(case)]:
-                self.results.add(kept)
 
     def _todo(self) -> Iterator[tuple[Case, int]]:
         taken = self.results.keys()
@@ -265,20 +256,30 @@ class _Session:
             self._abort(f"the endpoint has gone: {self.failures} calls in a row failed; the last: {result.cause}")
 
     def _outcome(self) -> Outcome:
-        done, total = len(self.results), self.plan.total
-        is_complete = done == total
-        stopped = None if is_complete else f"{self.stopped or 'the run ended early'}, after {done} of {total} results"
-        return Outcome(
-            results=self.results.in_order(),
-            stopped=stopped,
+        return outcome_of(
+            self.results,
+            self.plan.total,
+            stopped=self.stopped,
             usage=self.meter.usage(self.clock() - self.began_at),
-            interrupted=self.is_interrupted and not is_complete,
+            is_interrupted=self.is_interrupted,
             notes=() if self.limits.budget_usd is None or self.meter.is_priced else (UNWATCHED,),
         )
 
 
-def _judges(result: Scored) -> list[tuple[str, str, float]]:
-    return [(score.scorer, score.version, score.weight) for score in result.scores]
+def outcome_of(
+    results: Collected, total: int, *, stopped: str | None, usage: Usage, is_interrupted: bool, notes: tuple[str, ...]
+) -> Outcome:
+    """What these results of so many planned ones come to; `results` is empty afterwards. A run that has them all was
+    neither stopped nor interrupted, whatever came too late to matter."""
+    done = len(results)
+    is_complete = done == total
+    return Outcome(
+        results=results.in_order(),
+        stopped=None if is_complete else f"{stopped or 'the run ended early'}, after {done} of {total} results",
+        usage=usage,
+        interrupted=is_interrupted and not is_complete,
+        notes=notes,
+    )
 
 
 def _dollars(amount: float) -> str:

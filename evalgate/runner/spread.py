@@ -17,14 +17,14 @@ from itertools import islice
 from typing import Protocol, TypeAlias
 
 from evalgate.errors import CallFault
-from evalgate.records import Case, Failed, Output, Result, Scored, Stage
+from evalgate.records import Case, Failed, Output, Result, Stage
 from evalgate.runner.collected import Collected
 from evalgate.runner.interrupts import on_interrupt
 from evalgate.runner.journal import Journal
 from evalgate.runner.plan import Planned
 from evalgate.runner.ports import Scorer
 from evalgate.runner.progress import Progress
-from evalgate.runner.run import SLACK, UNWATCHED, Outcome
+from evalgate.runner.run import SLACK, UNWATCHED, Outcome, outcome_of
 from evalgate.runner.settings import Limits
 
 MOST_IN_BATCH = 256
@@ -182,7 +182,7 @@ class _Spread:
         self.returned: deque[Batch] = deque()
         self.running: list[_Running] = []
         self.landed = asyncio.Event()
-        self._take_kept(scorers)
+        self.results.take_over(self.journal.kept, self.plan, scorers)
         self.todo = self._todo()
         left = self.plan.total - len(self.results)
         self.size = min(MOST_IN_BATCH, max(1, -(-left // (ROUNDS * self.workers.count))))
@@ -200,14 +200,6 @@ class _Spread:
                 alarm.cancel()
             self.progress.stop()
         return self._outcome()
-
-    def _take_kept(self, scorers: Callable[[Case], Sequence[Scorer]]) -> None:
-        """Takes over the earlier sessions' results that still say what would be found now."""
-        for case, epoch in self.plan if self.journal.kept else ():
-            kept = self.journal.kept.get((case.id, epoch))
-            now = [(scorer.name, scorer.version, scorer.weight) for scorer in scorers(case)]
-            if isinstance(kept, Scored) and [(s.scorer, s.version, s.weight) for s in kept.scores] == now:
-                self.results.add(kept)
 
     def _todo(self) -> Iterator[tuple[Case, int]]:
         taken = self.results.keys()
@@ -432,14 +424,12 @@ class _Spread:
         self._abort(f"deadline of {self.limits.whole_deadline_s or self.limits.deadline_s:g} s reached")
 
     def _outcome(self) -> Outcome:
-        done, total = len(self.results), self.plan.total
-        is_complete = done == total
-        stopped = None if is_complete else f"{self.stopped or 'the run ended early'}, after {done} of {total} results"
         unwatched = self.limits.budget_usd is not None and not self.journal.used.is_priced
-        return Outcome(
-            results=self.results.in_order(),
-            stopped=stopped,
+        return outcome_of(
+            self.results,
+            self.plan.total,
+            stopped=self.stopped,
             usage=self.journal.used.usage(self.clock() - self.began_at),
-            interrupted=self.is_interrupted and not is_complete,
+            is_interrupted=self.is_interrupted,
             notes=(*self.notes, *((UNWATCHED,) if unwatched else ())),
         )

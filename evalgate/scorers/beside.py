@@ -18,6 +18,7 @@ from types import TracebackType
 from evalgate.errors import ScorerError
 from evalgate.records import Case, Output, Score, ScorerSpec
 from evalgate.scorers.build import Scorer
+from evalgate.scorers.worker import LENGTH, framed
 
 SLOW_S = 0.003
 """A judgement that takes this long on average is worth another process: sending it there costs a tenth."""
@@ -25,7 +26,6 @@ SLOW_S = 0.003
 PATIENCE_S = 0.1
 """What a slow scorer may take altogether before it is moved: about what it takes to start a process."""
 
-_LENGTH = 4
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from evalgate.scorers.worker import main; main(float(sys.argv[2]))"
@@ -61,7 +61,7 @@ class Processes:
                     await _said(process)  # that it has started: its time is not the scorer's
                     self._ready.add(process)
                 async with asyncio.timeout(self.timeout_s):
-                    answer = await _asked(process, pickle.dumps((spec, case, output)))
+                    answer = await _asked(process, framed((spec, case, output)))
             except TimeoutError:
                 await self._end(process)
                 raise ScorerError(f"scorer {spec.name}: no judgement within {self.timeout_s:g} s") from None
@@ -95,16 +95,16 @@ class Processes:
         return await process.wait()
 
 
-async def _asked(process: asyncio.subprocess.Process, body: bytes) -> Score | str:
+async def _asked(process: asyncio.subprocess.Process, request: bytes) -> Score | str:
     assert process.stdin is not None
-    process.stdin.write(len(body).to_bytes(_LENGTH, "big") + body)
+    process.stdin.write(request)
     await process.stdin.drain()
     return await _said(process)
 
 
 async def _said(process: asyncio.subprocess.Process) -> Score | str:
     assert process.stdout is not None
-    length = int.from_bytes(await process.stdout.readexactly(_LENGTH), "big")
+    length = int.from_bytes(await process.stdout.readexactly(LENGTH), "big")
     answer: Score | str = pickle.loads(await process.stdout.readexactly(length))
     return answer
 

@@ -47,9 +47,14 @@ def _scorer(scorers: dict[str, Scorer], spec: ScorerSpec) -> Scorer:
     return scorers[spec.key]
 
 
-def _write(stream: BinaryIO, message: Any) -> None:
+def framed(message: Any) -> bytes:
+    """A message as it is sent, either way."""
     body = pickle.dumps(message)
-    stream.write(len(body).to_bytes(LENGTH, "big") + body)
+    return len(body).to_bytes(LENGTH, "big") + body
+
+
+def _write(stream: BinaryIO, message: Any) -> None:
+    stream.write(framed(message))
     stream.flush()
 
 
