@@ -26,6 +26,9 @@ SLOW_S = 0.003
 PATIENCE_S = 0.1
 """What a slow scorer may take altogether before it is moved: about what it takes to start a process."""
 
+GONE_S = 1.0
+"""How long a process whose pipe has ended may take to end itself."""
+
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from evalgate.scorers.worker import main; main(float(sys.argv[2]))"
@@ -66,6 +69,10 @@ class Processes:
                 await self._end(process)
                 raise ScorerError(f"scorer {spec.name}: no judgement within {self.timeout_s:g} s") from None
             except (EOFError, OSError):
+                # Killing asks for its state, and whoever asks first gets its exit code: it is mostly gone by itself.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(GONE_S):
+                        await process.wait()
                 code = await self._end(process)
                 raise ScorerError(f"scorer {spec.name}: it ended its process ({_told(code)})") from None
             except BaseException:
