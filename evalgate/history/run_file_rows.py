@@ -6,13 +6,13 @@ on trust: every field has its type and its range checked before it becomes a rec
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
+from evalgate.history import checks
+from evalgate.history.checks import Check
 from evalgate.records import Confirmation, Json, Result, Run, Stage, Step, Usage, Version, fingerprint
 
 SCHEMA = "evalgate.run/1"
@@ -148,126 +148,53 @@ def hashed_case(row: dict[str, Json]) -> dict[str, Json]:
 
 # ---- what a row may hold -----------------------------------------------------------------------------------
 
-Check: TypeAlias = Callable[[Any], bool]
-
-MOST = 2**63
-"""What a database's largest whole number column holds, and one more."""
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST
-
-
-def _from_1(value: Any) -> bool:
-    return _count(value) and value >= 1
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _amount(value: Any) -> bool:
-    return _number(value) and value >= 0
-
-
-def _rate(value: Any) -> bool:
-    return _number(value) and 0 <= value <= 1
-
-
-def _anything(value: Any) -> bool:
-    return True
-
-
-def _mapping(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _maybe(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def _list(check: Check, *, least: int = 0) -> Check:
-    return lambda value: isinstance(value, list) and len(value) >= least and all(map(check, value))
-
-
-def _one_of(*values: str) -> Check:
-    return lambda value: isinstance(value, str) and value in values
-
 
 def _tool_call(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
 
 
 def _source(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and _count(value[1])
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and checks.count(value[1])
 
 
-def _is_moment(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and datetime.fromisoformat(value).utcoffset() is not None and bool(_moment(value))
-    except (ValueError, OverflowError):
-        return False
-
-
-def _is_id(value: Any) -> bool:
-    # An id is printed as a part of commands to copy.
-    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", value) is not None
-
-
-def _shape(needed: Mapping[str, Check], **optional: Check) -> Check:
-    """A mapping with all of `needed`, any of `optional`, and nothing else."""
-    known = {**needed, **optional}
-
-    def check(value: Any) -> bool:
-        if not isinstance(value, dict) or not needed.keys() <= value.keys():
-            return False
-        return all(name in known and known[name](item) for name, item in value.items())
-
-    return check
-
-
-OUTPUT = _shape(
+OUTPUT = checks.shape(
     {},
-    text=_text,
-    data=_anything,
-    tool_calls=_list(_tool_call),
-    contexts=_list(_anything),
-    latency_s=_amount,
-    tokens_in=_count,
-    tokens_out=_count,
-    cost_usd=_amount,
-    model=_text,
-    system_fingerprint=_text,
-    response_id=_text,
-    finish_reason=_text,
-    cached=_flag,
-    hash=_text,
+    text=checks.text,
+    data=checks.anything,
+    tool_calls=checks.each(_tool_call),
+    contexts=checks.each(checks.anything),
+    latency_s=checks.amount,
+    tokens_in=checks.count,
+    tokens_out=checks.count,
+    cost_usd=checks.amount,
+    model=checks.text,
+    system_fingerprint=checks.text,
+    response_id=checks.text,
+    finish_reason=checks.text,
+    cached=checks.flag,
+    hash=checks.text,
 )
-SCORE = _shape(
-    {"scorer": _text, "value": _rate, "reason": _text, "version": _text},
-    weight=lambda value: _amount(value) and value > 0,
+SCORE = checks.shape(
+    {"scorer": checks.text, "value": checks.rate, "reason": checks.text, "version": checks.text},
+    weight=lambda value: checks.amount(value) and value > 0,
 )
-_ANY_RESULT: Mapping[str, Check] = {"case": _text, "epoch": _from_1}
-SCORED = _shape({**_ANY_RESULT, "score": _rate, "scores": _list(SCORE), "output": OUTPUT}, attempts=_count)
-FAILED = _shape({**_ANY_RESULT, "stage": _one_of(*Stage), "cause": _text}, output=OUTPUT, attempts=_count)
-CASE = _shape(
-    {"id": _text, "categories": _list(_text, least=1)},
-    content=_text,
-    scorers=_text,
-    cluster=_text,
-    input=_anything,
-    expected=_anything,
-    critical=_flag,
-    tags=_list(_text),
-    metadata=_mapping,
+_ANY_RESULT: Mapping[str, Check] = {"case": checks.text, "epoch": checks.from_1}
+SCORED = checks.shape(
+    {**_ANY_RESULT, "score": checks.rate, "scores": checks.each(SCORE), "output": OUTPUT}, attempts=checks.count
+)
+FAILED = checks.shape(
+    {**_ANY_RESULT, "stage": checks.one_of(*Stage), "cause": checks.text}, output=OUTPUT, attempts=checks.count
+)
+CASE = checks.shape(
+    {"id": checks.text, "categories": checks.each(checks.text, least=1)},
+    content=checks.text,
+    scorers=checks.text,
+    cluster=checks.text,
+    input=checks.anything,
+    expected=checks.anything,
+    critical=checks.flag,
+    tags=checks.each(checks.text),
+    metadata=checks.mapping,
     source=_source,
 )
 
@@ -279,46 +206,58 @@ def _result(value: Any) -> bool:
 KINDS: Mapping[str, Check] = {"case": CASE, "result": _result, "after": _result, "before": _result}
 """The kinds of rows between a file's first line and its last, in their order."""
 
-_MAYBE_TEXT = _maybe(_text)
+_MAYBE_TEXT = checks.maybe(checks.text)
 
 KNOWN: Mapping[str, Check] = {
-    "models": _list(_text),
-    "system_fingerprints": _list(_text),
-    "notes": _list(_text),
-    "modified": _flag,
+    "models": checks.each(checks.text),
+    "system_fingerprints": checks.each(checks.text),
+    "notes": checks.each(checks.text),
+    "modified": checks.flag,
 }
 """What a run says of itself and reports show."""
 
-SHARD = _shape({"index": _from_1, "count": _from_1, "plan": _text, "cases": _from_1, "scorers": _text})
+SHARD = checks.shape(
+    {
+        "index": checks.from_1,
+        "count": checks.from_1,
+        "plan": checks.text,
+        "cases": checks.from_1,
+        "scorers": checks.text,
+    }
+)
 
 HEADER: Mapping[str, Check] = {
-    "schema": _one_of(SCHEMA),
-    "id": _is_id,
-    "suite": _text,
-    "created": _is_moment,
-    "outputs": _one_of("full", "hashes"),
-    "shard": _maybe(lambda value: SHARD(value) and value["index"] <= value["count"]),
-    "counts": _shape(dict.fromkeys(KINDS, _count)),
-    "epochs": _from_1,
+    "schema": checks.one_of(SCHEMA),
+    "id": checks.run_id,
+    "suite": checks.text,
+    "created": checks.moment,
+    "outputs": checks.one_of("full", "hashes"),
+    "shard": checks.maybe(lambda value: SHARD(value) and value["index"] <= value["count"]),
+    "counts": checks.shape(dict.fromkeys(KINDS, checks.count)),
+    "epochs": checks.from_1,
     "commit": _MAYBE_TEXT,
     "branch": _MAYBE_TEXT,
-    "version": _shape({"id": _MAYBE_TEXT, "parts": _mapping}),
+    "version": checks.shape({"id": _MAYBE_TEXT, "parts": checks.mapping}),
     "evalset": _MAYBE_TEXT,
     "selection": _MAYBE_TEXT,
     "stopped": _MAYBE_TEXT,
-    "origin": _one_of("run", "import"),
-    "usage": _shape(
+    "origin": checks.one_of("run", "import"),
+    "usage": checks.shape(
         {
-            "calls": _count,
-            "calls_saved": _count,
-            "tokens_in": _maybe(_count),
-            "tokens_out": _maybe(_count),
-            "cost_usd": _maybe(_amount),
-            "wall_s": _maybe(_amount),
+            "calls": checks.count,
+            "calls_saved": checks.count,
+            "tokens_in": checks.maybe(checks.count),
+            "tokens_out": checks.maybe(checks.count),
+            "cost_usd": checks.maybe(checks.amount),
+            "wall_s": checks.maybe(checks.amount),
         }
     ),
-    "steps": _list(_shape({"epochs": _from_1, "categories": _list(_text), "is_last": _flag})),
-    "against": _list(_is_id),
-    "confirmation": _maybe(_shape({"categories": _list(_text), "epochs": _from_1, "how": _text})),
+    "steps": checks.each(
+        checks.shape({"epochs": checks.from_1, "categories": checks.each(checks.text), "is_last": checks.flag})
+    ),
+    "against": checks.each(checks.run_id),
+    "confirmation": checks.maybe(
+        checks.shape({"categories": checks.each(checks.text), "epochs": checks.from_1, "how": checks.text})
+    ),
     "metadata": lambda value: isinstance(value, dict) and all(KNOWN[n](v) for n, v in value.items() if n in KNOWN),
 }

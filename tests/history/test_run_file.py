@@ -146,6 +146,8 @@ CHANGES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
     "epoch 0": (lambda lines: lines[4]["result"].update(epoch=0), "no result"),
     "tokens -1": (lambda lines: lines[4]["result"]["output"].update(tokens_in=-1), "no result"),
     "tokens huge": (lambda lines: lines[4]["result"]["output"].update(tokens_in=2**64), "no result"),
+    "score huge": (lambda lines: lines[4]["result"].update(score=10**400), "no result"),
+    "latency huge": (lambda lines: lines[4]["result"]["output"].update(latency_s=10**400), "no result"),
     "stranger": (lambda lines: lines[4]["result"].update({"case": "aa"}), "does not have"),
     "no categories": (lambda lines: lines[1]["case"].update(categories=[]), "no case"),
     "fewer": (lambda lines: lines.pop(4), "no result"),
