@@ -27,7 +27,7 @@ def test_the_first_two_commands_are_one_line_each() -> None:
     """One installs and runs the bundled suite, one installs and passes the tests."""
     first, second = blocks(README, "sh")[:2]
     assert first.count("\n") == second.count("\n") == 1
-    assert first.rstrip().endswith("evalgate run") and second.rstrip().endswith("pytest")
+    assert first.rstrip().endswith("evalgate run") and " && .venv/bin/pytest " in second
 
 
 def test_the_readmes_configuration_and_eval_set_load(tmp_path: Path) -> None:

@@ -67,7 +67,11 @@ def sized(body: bytes, length: int | None = None, more: bytes = b"") -> bytes:
         (b"\0" * 64, CallFault.BAD_ANSWER, "no HTTP"),
         (sized(b"nope", more=b"Content-Encoding: gzip\r\n"), CallFault.BAD_ANSWER, "badly compressed"),
         (sized(b"nope", more=b"Content-Encoding: br\r\n"), CallFault.BAD_ANSWER, "not asked for: 'br'"),
-        (sized(gzip.compress(b"{}")[:-3], more=b"Content-Encoding: gzip\r\n"), CallFault.BAD_ANSWER, "cut off"),
+        (
+            sized(gzip.compress(b"{}", mtime=0)[:-3], more=b"Content-Encoding: gzip\r\n"),
+            CallFault.BAD_ANSWER,
+            "cut off",
+        ),
         (sized(PAGE), CallFault.BAD_ANSWER, "not JSON"),
         (sized(b'{"a": "\xff"}'), CallFault.BAD_ANSWER, "not UTF-8 at byte 7"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n" + PAGE, CallFault.SERVER, "answered 502: <html>"),
@@ -173,8 +177,11 @@ def ask(server: Handler, *requests: Any) -> list[Any]:
         OK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(COMPLETION), COMPLETION),
         OK + b"Connection: close\r\n\r\n" + COMPLETION,
         sized(COMPLETION) + b"\r\n",
-        sized(gzip.compress(COMPLETION), more=b"Content-Encoding: gzip\r\n"),
-        sized(gzip.compress(COMPLETION[:9]) + gzip.compress(COMPLETION[9:]), more=b"Content-Encoding: x-gzip\r\n"),
+        sized(gzip.compress(COMPLETION, mtime=0), more=b"Content-Encoding: gzip\r\n"),
+        sized(
+            gzip.compress(COMPLETION[:9], mtime=0) + gzip.compress(COMPLETION[9:], mtime=0),
+            more=b"Content-Encoding: x-gzip\r\n",
+        ),
         sized(zlib.compress(COMPLETION), more=b"Content-Encoding: deflate\r\n"),
         sized(zlib.compress(COMPLETION)[2:-4], more=b"Content-Encoding: deflate\r\n"),
     ],
@@ -271,7 +278,7 @@ def test_an_answer_before_the_request_was_read_counts() -> None:
 
 def test_a_gzip_of_many_empty_members_ends_soon() -> None:
     """A body that unpacks to nothing can cost as much as one that unpacks to everything."""
-    body = gzip.compress(b"") * 50_000
+    body = gzip.compress(b"", mtime=0) * 50_000
     began_at = time.process_time()
     (error,) = ask(saying(sized(body, more=b"Content-Encoding: gzip\r\n")))
     assert "too many pieces" in str(error)
