@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from evalgate.cli.options import Format, Target, check_places, targets
 from evalgate.errors import Fault, InputError
+from evalgate.harmless import in_actions, log_safe
 
 if TYPE_CHECKING:
     from evalgate.records import Run
@@ -23,15 +24,11 @@ WIDTH = 100
 """Columns of a report that goes to a file, a pipe or a log."""
 
 
-def in_actions(environ: Mapping[str, str] = os.environ) -> bool:
-    return environ.get("GITHUB_ACTIONS") == "true"
-
-
 def plain(text: str) -> str:
-    """A line for stderr: what users or models wrote in it cannot speak to the terminal or to a CI log."""
+    """A line for stderr: what users or models wrote in it cannot speak to the terminal."""
     from evalgate.report.escape import plain as escape
 
-    return escape(text, in_actions=in_actions())
+    return escape(text)
 
 
 def pen(stream: TextIO) -> Pen:
@@ -44,7 +41,6 @@ def pen(stream: TextIO) -> Pen:
         width=shutil.get_terminal_size((WIDTH, 24)).columns if is_terminal else WIDTH,
         color=is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb",
         unicode=encoding.startswith("utf"),
-        in_actions=in_actions(),
     )
 
 
@@ -54,9 +50,7 @@ def render(report: Report, run: Run, format: str, stream: TextIO) -> str:
         from evalgate.report import terminal
 
         look = pen(stream)
-        return terminal.render(
-            report, width=look.width, color=look.color, unicode=look.unicode, in_actions=look.in_actions
-        )
+        return terminal.render(report, width=look.width, color=look.color, unicode=look.unicode)
     if format == "json":
         from evalgate.report import machine
 
@@ -117,9 +111,9 @@ def show(report: Report, run: Run) -> None:
 
 
 def put(text: str, output: Path | None) -> None:
-    """Text to stdout, or to a file."""
+    """Text to stdout, or to a file. In GitHub Actions a file, too, can be printed to the log without effect."""
     if output is not None:
-        write(output, text)
+        write(output, log_safe(text) if in_actions(os.environ) else text)
         return
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
     sys.stdout.flush()

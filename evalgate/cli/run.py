@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ from evalgate.cli.options import (
     runs,
     targets,
 )
+from evalgate.harmless import in_actions
 from evalgate.records import VerdictName
 
 if TYPE_CHECKING:
@@ -129,7 +131,7 @@ def _next_step(done: Done, options: RunOptions) -> str | None:
     if verdict.verdict is VerdictName.NOT_COMPARABLE:
         return "If the change is meant, begin a new baseline: record a run of it with `evalgate run --no-gate`."
     is_first = verdict.verdict is VerdictName.NO_BASELINE and verdict.baseline.kind == "missing"
-    if is_first and verdict.exit_code == 0 and run.selection is None and not console.in_actions():
+    if is_first and verdict.exit_code == 0 and run.selection is None and not in_actions(os.environ):
         return "This run is recorded; the next one is compared with it. Change something and run again."
     return None
 

@@ -16,53 +16,14 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from evalgate.errors import EvalgateError, Fault, InputError
+from evalgate.harmless import log_safe
 
 SUMMARY_BYTES = 1_048_576
 """What GitHub accepts as one step's summary; it drops a larger one whole."""
 MAX_ANNOTATIONS = 10
 """What GitHub shows of one level for one step."""
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_UNSEEN = "\N{REPLACEMENT CHARACTER}"
-_LINE_END = re.compile(r"\r\n|[\r\n]")
 _OUTPUT_NAME = re.compile(r"[a-z][a-z0-9-]*")
-
-
-def log_safe(text: str) -> str:
-    """The text as it may be printed in a job's log: same lines, but nothing in it is a workflow command.
-
-    Line ends become `\\n`, colours go, control and invisible characters become U+FFFD. `::` at the start of a line
-    becomes `: :`, `##[` becomes `## [`. Applying it twice changes nothing more.
-    Source: the runner's `ActionCommand`: `::` is recognised after leading white space, `##[` anywhere in a line.
-    """
-    return "\n".join(_log_safe_line(line) for line in _LINE_END.split(_ANSI.sub("", text)))
-
-
-def _log_safe_line(line: str) -> str:
-    # The runner compares texts by culture, and such comparisons overlook what cannot be seen. So a zero-width space
-    # between the colons would not help, and one before or between them does not make them harmless.
-    safe: list[str] = []
-    before = ""  # the last character that no comparison overlooks
-    n_before = 0
-    for char in line:
-        char = char if _is_visible(char) else _UNSEEN
-        if _is_overlooked(char) or (char.isspace() and n_before == 0):
-            safe.append(char)
-            continue
-        if (char == ":" and before == ":" and n_before == 1) or (char == "[" and before == "#"):
-            safe.append(" ")
-        safe.append(char)
-        before = char
-        n_before += 1
-    return "".join(safe)
-
-
-def _is_visible(char: str) -> bool:
-    return char == "\t" or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-
-
-def _is_overlooked(char: str) -> bool:
-    return char == _UNSEEN or unicodedata.category(char).startswith("M")
 
 
 # ---- outputs ----------------------------------------------------------------------------------------------

@@ -20,10 +20,11 @@ from typing import TextIO
 
 from evalgate.errors import EvalgateError, Fault, InputError
 from evalgate.github import event
-from evalgate.github.actions import Annotation, annotation_commands, log_safe, tell_faults, write_outputs, write_summary
+from evalgate.github.actions import Annotation, annotation_commands, tell_faults, write_outputs, write_summary
 from evalgate.github.annotate import annotate
 from evalgate.github.publish import comment_from_files, short_report
 from evalgate.github.verdict_file import VerdictFile, read_text, read_verdict
+from evalgate.harmless import log_safe
 
 PREFIX = "EVALGATE_INPUT_"
 TEXTS = ("config", "baseline", "store")

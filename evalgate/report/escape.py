@@ -1,7 +1,8 @@
 """Hostile text made harmless, one function a sink. Pure; knows nothing of reports.
 
 Category names, case ids, causes and everything that a model said are written by others. `plain` is for the
-terminal and the log, `cell`, `code` and `fence` are for GitHub's Markdown, `visible` is what all of them begin with.
+terminal, `cell`, `code` and `fence` are for GitHub's Markdown, `json_document` for JSON; all begin with `visible`. A
+document may end up in a job's log, on its way or by `cat`: there is nothing in it that `log_safe` would change.
 
 In Markdown two readers have to be stopped. The parser of GitHub Flavored Markdown is: character references are
 text and never markup (https://spec.commonmark.org/0.31.2/#entity-and-numeric-character-references). The filters
@@ -13,65 +14,40 @@ from __future__ import annotations
 
 import json
 import re
+import struct
+from collections.abc import Iterator
 
+from evalgate.harmless import INVISIBLE, UNENCODABLE, log_safe, visible
 from evalgate.records import Json
-
-_ANSI = re.compile(
-    r"""
-      \x1b[\]PX^_] [^\x07\x1b]* (?:\x07|\x1b\\)   # whole strings: titles, hyperlinks, device controls
-    | \x1b\[ [0-?]* [ -/]* [@-~]?                  # colours, cursor
-    | \x1b [ -/]* [0-~]?                           # every other escape, and the start of an open string
-    """,
-    re.VERBOSE,
-)
-
-_INVISIBLE = re.compile(
-    "["
-    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f"  # control characters, without tab and the line ends
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-    "]"
-)
-"""Control characters and Unicode's default ignorables: bidirectional controls, zero-width characters, fillers, tags,
-variation selectors. They reorder or hide text, or carry text that only a model reads."""
-
-_UNENCODABLE = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-
-
-def visible(text: str) -> str:
-    """The text without what cannot be seen: terminal escapes, controls, bidirectional and zero-width characters.
-
-    Lines end in `\\n`, tabs stay, lone surrogates and noncharacters become U+FFFD: the result can be encoded.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    text = _ANSI.sub("", text)
-    return _UNENCODABLE.sub("\ufffd", _INVISIBLE.sub("", _LINE_END.sub("\n", text)))
 
 
 def json_document(value: Json) -> str:
     """The value as indented JSON that ends in a line feed and may be written anywhere: the same value, the same bytes.
 
-    A lone surrogate, which UTF-8 cannot hold, becomes U+FFFD; `##[`, a workflow command's beginning anywhere in a
-    line of a log, is spelt with an escape, which readers of JSON do not notice.
+    A lone surrogate, which UTF-8 cannot hold, becomes U+FFFD. What cannot be seen, and `##[`, a workflow command's
+    beginning anywhere in a line of a log, are spelt with escapes, which readers of JSON do not notice.
     Raises ValueError for a number that JSON cannot hold (NaN, infinity): unknown is null.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if not text.isascii():
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = _SPELT_OUT.sub(lambda found: "".join(f"\\u{unit:04x}" for unit in _utf16(found.group())), text)
     return text.replace("##[", "#\\u0023[")
 
 
-def plain(text: str, *, limit: int | None = None, in_actions: bool = False) -> str:
-    """The text as one line for a terminal or a log, at most `limit` characters, the last an ellipsis if it was cut.
+_SPELT_OUT = re.compile(
+    f"{INVISIBLE.pattern}|{UNENCODABLE.pattern}|[\x85\u2028\u2029]|#(?=[^\x00-\x7f]*#[^\x00-\x7f]*\\[)"
+)
 
-    in_actions: inside GitHub Actions, where the runner reads every line of the log for commands: `::name` at its
-    start and the older `##[name]` anywhere in it. Both get a space into them. The space lies inside the limit.
-    """
+
+def _utf16(text: str) -> Iterator[int]:
+    for (unit,) in struct.iter_unpack(">H", text.encode("utf-16-be")):
+        yield unit
+
+
+def plain(text: str, *, limit: int | None = None) -> str:
+    """The text as one line for a terminal, at most `limit` characters, the last an ellipsis if it was cut."""
     line = _one_line(text, limit)
-    if in_actions:
-        line = re.sub(":(?=:)", ": ", line).replace("##[", "# #[")
     return line if limit is None or len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
 
 
@@ -120,7 +96,7 @@ def fence(text: str, *, limit: int | None = None, language: str = "text") -> str
     place for GitHub's filters, but two readers take the raw text: tools look in it for the comment that marks what is
     theirs, and a log that it is printed to is read for workflow commands. What they look for gets a space.
     """
-    shown = re.sub(r"(?m)^([^\S\n]*:)(?=:)", r"\1 ", visible(text).replace("<!--", "<! --").replace("##[", "# #["))
+    shown = log_safe(visible(text).replace("<!--", "<! --"))
     if limit is not None and len(shown) > limit:
         shown = f"{shown[:limit]}\n… {len(shown) - limit:,} more characters"
     longest = max((len(ticks) for ticks in re.findall("`+", shown)), default=0)

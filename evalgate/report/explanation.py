@@ -68,7 +68,7 @@ def render(report: Report, told: Sequence[Told], *, format: Format, pen: Pen | N
     if format == "markdown":
         return _markdown(report, told)
     pen = pen or Pen()
-    head = terminal.render(report, width=pen.width, color=pen.color, unicode=pen.unicode, in_actions=pen.in_actions)
+    head = terminal.render(report, width=pen.width, color=pen.color, unicode=pen.unicode)
     if not told:
         return head
     reading = pen.paragraph(_reading(report), indent="  ", first="  ")

@@ -11,13 +11,14 @@ at most one of `failure`, `error` and `skipped`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 from xml.etree import ElementTree
 
+from evalgate.harmless import visible
 from evalgate.records import EVERY_CASE, CaseRef, Failed, Finding, Result, Run, Status, Verdict, VerdictName
-from evalgate.report.escape import visible
 from evalgate.report.model import Flip, Report, breached_categories, gating_status, output_text
 from evalgate.report.numbers import count, percent
 from evalgate.report.phrases import title
@@ -48,7 +49,9 @@ def render(report: Report, candidate: Run) -> str:
         root.set(key, str(sum(int(suite.get(key, "0")) for suite in suites)))
     root.set("time", _time(report.verdict.usage.wall_s or 0.0))
     ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    return _unread_by_the_runner(
+        '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    )
 
 
 # ---- the gate ---------------------------------------------------------------------------------------------
@@ -161,6 +164,12 @@ def _suite(root: ElementTree.Element, name: str, cases: list[_TestCase], verdict
 def _clean(text: str) -> str:
     """The text without what XML 1.0 cannot hold, nor what a reader cannot see."""
     return visible(text[:TEXT_LIMIT])
+
+
+def _unread_by_the_runner(document: str) -> str:
+    """The same document, which does nothing where a job prints it to its log: see `harmless.log_safe`."""
+    spelt = re.sub(r"(?m)^([^\n\x21-\x7e]*):(?=[^\x00-\x7f]*:)", r"\1&#58;", document)
+    return re.sub(r"#(?=[^\x00-\x7f]*#[^\x00-\x7f]*\[)", "&#35;", spelt)
 
 
 def _time(span: float) -> str:

@@ -39,12 +39,10 @@ class Pen:
     color: bool = False
     unicode: bool = True
     """False: the result is ASCII, whatever was put in."""
-    in_actions: bool = False
-    """True: what is drawn cannot be read as a workflow command."""
 
     def text(self, text: str, limit: int | None = None) -> str:
         """Anybody's text as one harmless line that this terminal can show."""
-        line = plain(text, limit=limit, in_actions=self.in_actions)
+        line = plain(text, limit=limit)
         return line if self.unicode else line.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
 
     def paint(self, text: str, style: Style | None) -> str:

@@ -56,15 +56,12 @@ _SIGNS: dict[Status | None, tuple[str, Style | None]] = {
 }
 
 
-def render(
-    report: Report, *, width: int = 80, color: bool = False, unicode: bool = True, in_actions: bool = False
-) -> str:
+def render(report: Report, *, width: int = 80, color: bool = False, unicode: bool = True) -> str:
     """The report as lines that end in a line feed, at most `width` columns where words allow.
 
     color: with ANSI colours; words and signs say the same without them. unicode: False gives pure ASCII.
-    in_actions: inside GitHub Actions, where lines of the log are read as commands.
     """
-    pen = Pen(width=width, color=color, unicode=unicode, in_actions=in_actions)
+    pen = Pen(width=width, color=color, unicode=unicode)
     lines = [
         *_verdict(report, pen),
         *_categories(report, pen),

@@ -12,6 +12,7 @@ import sys
 from typing import Any, BinaryIO
 
 from evalgate.errors import ScorerError
+from evalgate.harmless import guard
 from evalgate.records import ScorerSpec
 from evalgate.scorers.build import Scorer, build
 
@@ -25,6 +26,7 @@ READY = "ready"
 def main(longest_s: float) -> None:
     """Serves stdin and stdout. longest_s: a judgement that takes longer ends the process, whoever waits for it."""
     told = os.fdopen(os.dup(1), "wb")
+    guard(os.environ)
     os.dup2(2, 1)  # what a user's scorer prints is talk, and must not stand between the messages
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the run says when it ends
     scorers: dict[str, Scorer] = {}

@@ -18,9 +18,11 @@ from scipy import stats
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from builders import NOON, make_run, make_scored
+from workflow_commands import commands
 
 from evalgate import gate
 from evalgate.gate.explain import Explanation, explain
+from evalgate.harmless import log_safe
 from evalgate.pipeline.staged import Against, staged
 from evalgate.records import (
     EVERY_CASE,
@@ -319,9 +321,9 @@ def test_an_explanation_reads_as_it_was_approved(format: Format) -> None:
 
 def test_hostile_names_do_nothing_in_an_explanation() -> None:
     """Neither a terminal, nor a log of GitHub Actions, nor Markdown takes a case's name for anything but text."""
-    text, page = _page("text", in_actions=True), _page("markdown")
+    text, page = log_safe(_page("text")), _page("markdown")
     assert "\x1b" not in text + page
-    assert "::error" not in text
+    assert commands(text) == []
     assert "@team" not in page
     assert "<b>" not in page
     assert _page("text", unicode=False).isascii()

@@ -6,8 +6,6 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from workflow_commands import commands
 
 from evalgate.errors import GitHubError, InputError
@@ -15,70 +13,10 @@ from evalgate.github.actions import (
     SUMMARY_BYTES,
     Annotation,
     annotation_commands,
-    log_safe,
     tell_faults,
     write_outputs,
     write_summary,
 )
-
-ATTACKS = [
-    "::set-output name=verdict::pass",
-    "   \t::add-mask::e",
-    "\u00a0\u2003::stop-commands::x",
-    "fine\r::error::boo",
-    "fine\r\n::error::boo",
-    "text ##[add-mask]e",
-    "##[error]boo",
-    "\x1b[31m::error::boo",
-    "\x1b]0;title\x07::error::boo",
-    "\u200b::error::boo",
-    ":\u200b:error::boo",
-    ":\x1b[0m:error::boo",
-    "#\u00ad#[error]boo",
-    "##\x00[error]boo",
-    "\ufeff::error::boo",
-    "\u2028::error::boo",
-    "\x0b::error::boo",
-    "\x85::error::boo",
-    "\u2066::error::boo\u2069",
-    "::error::one\n::error::two",
-    "##[##[error]boo",
-    ":\ufe0f:error::boo",
-    "\u034f::error::boo",
-    "#\u0301#\u0301[error]boo",
-    ":::error::boo",
-]
-BEHIND_COLOURS = ["\x1b[31m::error::boo", "\x1b]0;title\x07::error::boo", ":\x1b[0m:error::boo"]
-"""Commands once the colours are taken out, which `log_safe` does."""
-
-
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_no_attack_is_a_command_after_log_safe(attack: str) -> None:
-    """Whatever a model prints, the runner finds nothing to execute."""
-    assert commands(log_safe(attack)) == []
-
-
-def test_the_runner_model_finds_what_log_safe_stops() -> None:
-    """The check above checks something: as they are, the attacks are commands."""
-    assert [attack for attack in ATTACKS if not commands(attack)] == [*BEHIND_COLOURS, ":::error::boo"]
-
-
-@given(
-    st.text(
-        alphabet=st.sampled_from(list("::##[]error \t\n\r\x1b[m\u200b\u00a0\u2028\ufe0f\x00set-output")), max_size=80
-    )
-)
-def test_no_text_is_a_command_after_log_safe(text: str) -> None:
-    """Random text from the letters of attacks: nothing to execute, and a second pass changes nothing."""
-    safe = log_safe(text)
-    assert commands(safe) == []
-    assert log_safe(safe) == safe
-
-
-def test_ordinary_text_is_left_as_it_is() -> None:
-    """Lines, indents, accents and code stay readable."""
-    text = "Café: 3 × 4 = 12\n\tstd::vector<int> a; # ok\n日本語 🙂"
-    assert log_safe(text) == text
 
 
 def test_outputs_are_read_back_as_written(tmp_path: Path) -> None:
