@@ -7,9 +7,10 @@ Knows requests and answers; what is worth writing is decided by its callers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 from evalgate.errors import GitHubError
 from evalgate.records import Json
@@ -49,13 +50,24 @@ class Pull:
 
     number: int
     head_sha: str
+    head_repository: str | None = None
+    """`owner/name`; None where the fork is gone, or was not told."""
+    base_branch: str = ""
+    """The branch that it is to be merged into."""
+    is_open: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Artifact:
     """A file bundle that a workflow run has left."""
 
+    id: int
     name: str
+    size: int
+    """Bytes, packed."""
+    digest: str | None
+    """`sha256:` and 64 hex digits of what is downloaded; None where the server does not tell."""
+    is_expired: bool
     run_id: int
     branch: str | None
     """Branch of the run; a fork may well call its own branch `main`."""
@@ -86,6 +98,24 @@ class GitHub(Protocol):
     def list_artifacts(self, name: str) -> list[Artifact]:
         """The artifacts of this name that have not expired, newest first."""
 
+    def artifacts_of(self, run_id: int) -> list[Artifact]:
+        """What one workflow run has left, expired ones too, newest first."""
+
+    def download(self, artifact: int, *, most_bytes: int) -> bytes:
+        """An artifact's zip. Raises NotFoundError where it is gone, GitHubError where it is larger than that."""
+
+    def pulls_from(self, owner: str, branch: str) -> list[Pull]:
+        """The open pull requests whose head is this branch of this owner's repository."""
+
+    def pulls_with(self, commit: str) -> list[Pull]:
+        """The pull requests, closed ones too, that have this commit. Raises NotFoundError where there is no commit."""
+
+    def parents(self, commit: str) -> list[str]:
+        """A commit's parents, the first one first. Raises NotFoundError where there is no such commit."""
+
+    def merge_base(self, base: str, head: str) -> str:
+        """The commit at which two commits, branches of this repository or commits of its forks, have parted."""
+
 
 def connect(api_url: str, repository: str, token: str, *, retries: int = 5, backoff_s: float = 1.0) -> GitHub:
     """The GitHub of one repository.
@@ -109,7 +139,7 @@ def connect(api_url: str, repository: str, token: str, *, retries: int = 5, back
     adapter = HTTPAdapter(max_retries=_patience(retries, backoff_s))
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    return _RestGitHub(session=session, root=f"{api_url.rstrip('/')}/repos/{repository}")
+    return _RestGitHub(session=session, adapter=adapter, root=f"{api_url.rstrip('/')}/repos/{repository}")
 
 
 def _patience(retries: int, backoff_s: float) -> urllib3.Retry:
@@ -138,14 +168,12 @@ def _patience(retries: int, backoff_s: float) -> urllib3.Retry:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _RestGitHub:
     session: Any
+    adapter: Any
+    """Its patience, for hosts that are not told the token."""
     root: str
 
     def pull(self, number: int) -> Pull:
-        found = self._json("GET", f"/pulls/{number}")
-        try:
-            return Pull(number=found["number"], head_sha=found["head"]["sha"])
-        except (KeyError, TypeError) as fault:
-            raise _unreadable(f"/pulls/{number}") from fault
+        return _pull(self._json("GET", f"/pulls/{number}"))
 
     def list_comments(self, pull: int) -> list[Comment]:
         return [_comment(row) for row in self._pages(f"/issues/{pull}/comments", {})]
@@ -164,8 +192,41 @@ class _RestGitHub:
 
     def list_artifacts(self, name: str) -> list[Artifact]:
         rows = self._pages("/actions/artifacts", {"name": name}, key="artifacts")
-        found = [_artifact(row) for row in rows if not row.get("expired") and row.get("workflow_run")]
-        return sorted(found, key=lambda artifact: (artifact.created, artifact.run_id), reverse=True)
+        return [found for found in _newest_first(rows) if not found.is_expired]
+
+    def artifacts_of(self, run_id: int) -> list[Artifact]:
+        return _newest_first(self._pages(f"/actions/runs/{run_id}/artifacts", {}, key="artifacts"))
+
+    def download(self, artifact: int, *, most_bytes: int) -> bytes:
+        from evalgate.github.storage import fetch
+
+        path = f"/actions/artifacts/{artifact}/zip"
+        place = self._sent("GET", path, allow_redirects=False).headers.get("Location", "")
+        if not place.startswith("https://" if self.root.startswith("https://") else ("https://", "http://")):
+            raise _unreadable(path)
+        return fetch(place, most_bytes=most_bytes, adapter=self.adapter)
+
+    def pulls_from(self, owner: str, branch: str) -> list[Pull]:
+        # Without a colon in it, GitHub would leave the filter out and give every pull request.
+        params = {"state": "open", "head": f"{owner}:{branch}"}
+        return [_pull(row) for row in self._pages("/pulls", params)]
+
+    def pulls_with(self, commit: str) -> list[Pull]:
+        return [_pull(row) for row in self._pages(f"/commits/{commit}/pulls", {})]
+
+    def parents(self, commit: str) -> list[str]:
+        path = f"/git/commits/{commit}"
+        try:
+            return [str(parent["sha"]) for parent in self._json("GET", path)["parents"]]
+        except (KeyError, TypeError) as fault:
+            raise _unreadable(path) from fault
+
+    def merge_base(self, base: str, head: str) -> str:
+        path = f"/compare/{quote(base, safe='')}...{quote(head, safe='')}"
+        try:
+            return str(self._json("GET", path, params={"per_page": 1})["merge_base_commit"]["sha"])
+        except (KeyError, TypeError) as fault:
+            raise _unreadable(path) from fault
 
     def _pages(self, path: str, params: dict[str, str], *, key: str | None = None) -> Iterator[Json]:
         page = 1
@@ -186,29 +247,38 @@ class _RestGitHub:
         return _body(self._answer(method, path, **kwargs), path)
 
     def _answer(self, method: str, path: str, **kwargs: Any) -> requests.Response:
-        import requests
-
-        try:
-            # Only reads follow a redirect: requests would repeat a redirected POST as a GET.
-            answer: requests.Response = self.session.request(
-                method, self.root + path, allow_redirects=method == "GET", **kwargs
-            )
-        except requests.RequestException as fault:
-            raise GitHubError(
-                f"GitHub did not answer ({method} {path}): {type(fault).__name__}. "
-                f"Check the network, proxies, and githubstatus.com"
-            ) from fault
+        # Only reads follow a redirect: requests would repeat a redirected POST as a GET.
+        answer = self._sent(method, path, allow_redirects=method == "GET", **kwargs)
         if not 200 <= answer.status_code < 300:
             raise _refusal(method, path, answer)
         return answer
+
+    def _sent(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        """What GitHub answers, be it a redirection. Raises GitHubError where it refuses or does not answer."""
+        import requests
+
+        try:
+            answer: requests.Response = self.session.request(method, self.root + path, **kwargs)
+        except requests.RequestException as fault:
+            raise silence(f"GitHub did not answer ({method} {path})", fault) from fault
+        if answer.status_code >= 400:
+            raise _refusal(method, path, answer)
+        return answer
+
+
+def silence(what: str, fault: Exception) -> GitHubError:
+    """What is told where nobody answers."""
+    return GitHubError(f"{what}: {type(fault).__name__}. Check the network, proxies, and githubstatus.com")
 
 
 def _refusal(method: str, path: str, answer: requests.Response) -> GitHubError:
     said = _said(answer)
     status = answer.status_code
     start = f"GitHub answered {status} to {method} {path}" + (f" ({said})" if said else "")
-    if status == 404:
+    if status == 404 or (status == 422 and "no commit found" in said.lower()):
         return NotFoundError(f"{start}. Check that it still exists and that the token may see it")
+    if status == 410:
+        return NotFoundError(f"{start}. It has expired")
     if status == 422 and "too long" in answer.text.lower():
         return TooLongError(start)
     if 300 <= status < 400:
@@ -250,11 +320,35 @@ def _comment(row: Json) -> Comment:
         raise _unreadable("comments") from fault
 
 
+def _pull(row: Json) -> Pull:
+    try:
+        repository = row["head"].get("repo")
+        return Pull(
+            number=row["number"],
+            head_sha=row["head"]["sha"],
+            head_repository=None if repository is None else repository["full_name"],
+            base_branch=row.get("base", {}).get("ref", ""),
+            is_open=row.get("state", "open") == "open",
+        )
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise _unreadable("pulls") from fault
+
+
+def _newest_first(rows: Iterable[Json]) -> list[Artifact]:
+    """The artifacts of known runs."""
+    found = [_artifact(row) for row in rows if row.get("workflow_run")]
+    return sorted(found, key=lambda artifact: (artifact.created, artifact.run_id, artifact.id), reverse=True)
+
+
 def _artifact(row: Json) -> Artifact:
     try:
         run = row["workflow_run"]
         return Artifact(
+            id=row["id"],
             name=row["name"],
+            size=row["size_in_bytes"],
+            digest=row.get("digest"),
+            is_expired=bool(row.get("expired")),
             run_id=run["id"],
             branch=run.get("head_branch"),
             is_own=run["head_repository_id"] == run["repository_id"],

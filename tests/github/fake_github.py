@@ -7,6 +7,7 @@ Where EVALGATE_GITHUB_OPENAPI names GitHub's published description (the file `ap
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from github_openapi import Description, published_description
 
@@ -54,7 +55,17 @@ class FakeGitHub:
         self.login = login
         self.comments: dict[int, dict[str, Any]] = {}
         self.heads: dict[int, str] = {}
+        """Head commit by pull request: enough for who asks no more of it."""
+        self.pulls: dict[int, dict[str, Any]] = {}
+        """What else is known of a pull request (`add_pull`)."""
+        self.commits: dict[str, list[str]] = {}
+        """Parents by commit."""
+        self.merge_bases: dict[tuple[str, str], str] = {}
         self.artifacts: list[dict[str, Any]] = []
+        self.stored: dict[int, bytes] = {}
+        """Zip by artifact; what is not in it has expired."""
+        self.fetched: list[Request] = []
+        """What was asked of the storage, which is another host."""
         self.troubles: list[Trouble] = []
         self.requests: list[Request] = []
         self.violations: list[str] = []
@@ -63,19 +74,25 @@ class FakeGitHub:
         self._description: Description | None = published_description()
         self._next_id = 1
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.answer))
+        self._storage = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.hand_out))
+        self._threads = [
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+            for server in (self._server, self._storage)
+        ]
 
     def __enter__(self) -> FakeGitHub:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        for server, thread in zip((self._server, self._storage), self._threads, strict=True):
+            server.shutdown()
+            server.server_close()
+            thread.join()
         if kind is None:
             assert self.violations == []
 
@@ -88,6 +105,24 @@ class FakeGitHub:
         number, self._next_id = self._next_id, self._next_id + 1
         user = None if login is None else {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"}
         self.comments[number] = {"id": number, "user": user, "body": body, "pull": pull}
+        return number
+
+    def add_pull(self, number: int, head: str, **known: Any) -> None:
+        """An open pull request; known: `repository` of its head (None: gone), `branch`, `base`, `state`."""
+        self.heads[number] = head
+        self.pulls[number] = {"repository": REPOSITORY, "branch": "topic", "base": "main", "state": "open", **known}
+
+    def add_artifact(self, name: str, content: bytes, run_id: int, **known: Any) -> int:
+        """Something that a workflow run has left; known: fields that are other than they would be."""
+        number, self._next_id = self._next_id, self._next_id + 1
+        self.stored[number] = content
+        run = {"id": run_id, "repository_id": 1, "head_repository_id": 666, "head_branch": "topic"}
+        row = {"id": number, "name": name, "size_in_bytes": len(content), "expired": False, "workflow_run": run}
+        row |= {
+            "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
+            "created_at": f"2026-11-01T00:00:{number:02}Z",
+        }
+        self.artifacts.append({**row, **known})
         return number
 
     def bodies(self, pull: int) -> list[str]:
@@ -124,7 +159,23 @@ class FakeGitHub:
         if found := re.fullmatch(r"/pulls/(\d+)", path):
             number = int(found[1])
             if number in self.heads:
-                return 200, {}, {"number": number, "head": {"sha": self.heads[number], "repo": None}}
+                return 200, {}, self._pull(number)
+        elif path == "/pulls":
+            state, head = request.query.get("state", "open"), request.query.get("head")
+            rows = [self._pull(number) for number in self.pulls]
+            return self._page(request, [r for r in rows if r["state"] == state and r["head"]["label"] == head], None)
+        elif found := re.fullmatch(r"/commits/(\w+)/pulls", path):
+            if found[1] not in self.commits:
+                return 422, {}, {"message": f"No commit found for SHA: {found[1]}"}
+            pulls = [number for number, head in self.heads.items() if head == found[1]]
+            return self._page(request, [self._pull(number) for number in pulls], None)
+        elif found := re.fullmatch(r"/git/commits/(\w+)", path):
+            if found[1] in self.commits:
+                return 200, {}, {"sha": found[1], "parents": [{"sha": parent} for parent in self.commits[found[1]]]}
+        elif found := re.fullmatch(r"/compare/(.+)\.\.\.(.+)", path):
+            base = self.merge_bases.get((unquote(found[1]), unquote(found[2])))
+            if base is not None:
+                return 200, {}, {"merge_base_commit": {"sha": base}}
         elif found := re.fullmatch(r"/issues/(\d+)/comments", path):
             if request.method == "POST":
                 return self._create(int(found[1]), request.body["body"])
@@ -143,7 +194,34 @@ class FakeGitHub:
         elif path == "/actions/artifacts":
             rows = [row for row in self.artifacts if row["name"] == request.query.get("name", row["name"])]
             return self._page(request, rows, "artifacts")
+        elif found := re.fullmatch(r"/actions/runs/(\d+)/artifacts", path):
+            rows = [row for row in self.artifacts if row["workflow_run"]["id"] == int(found[1])]
+            return self._page(request, rows, "artifacts")
+        elif found := re.fullmatch(r"/actions/artifacts/(\d+)/zip", path):
+            if int(found[1]) not in self.stored:
+                return 410, {}, {"message": "Artifact has expired"}
+            port = self._storage.server_address[1]
+            return 302, {"Location": f"http://127.0.0.1:{port}/blob/{found[1]}?sig=secret-signature"}, None
         return 404, {}, {"message": "Not Found"}
+
+    def hand_out(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+        """What GitHub's storage answers: another host, which must not learn the token."""
+        self.fetched.append(request)
+        if "authorization" in request.headers:
+            self.violations.append("the token was sent to the storage")
+            return 400, {}, b""
+        trouble = next((t for t in self.troubles if t.method == "STORAGE"), None)
+        if trouble is not None:
+            self.troubles.remove(trouble)
+            return trouble.status, trouble.headers, trouble.body.encode()
+        return 200, {"Content-Type": "application/zip"}, self.stored[int(request.path.rpartition("/")[2])]
+
+    def _pull(self, number: int) -> dict[str, Any]:
+        known = self.pulls.get(number, {"repository": None, "branch": "topic", "base": "main", "state": "open"})
+        repository = known["repository"]
+        head = {"sha": self.heads[number], "ref": known["branch"], "repo": repository and {"full_name": repository}}
+        head["label"] = f"{(repository or 'ghost/gone').partition('/')[0]}:{known['branch']}"
+        return {"number": number, "state": known["state"], "head": head, "base": {"ref": known["base"]}}
 
     def _create(self, pull: int, body: str) -> tuple[int, dict[str, str], Any]:
         if len(body) > MAX_BODY:
@@ -169,7 +247,9 @@ def _too_long() -> dict[str, Any]:
     return {"message": "Validation Failed", "errors": [fault]}
 
 
-def _handler(github: FakeGitHub) -> type[BaseHTTPRequestHandler]:
+def _handler(
+    answer: Callable[[Request], tuple[int, dict[str, str], str | bytes]],
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
@@ -184,13 +264,14 @@ def _handler(github: FakeGitHub) -> type[BaseHTTPRequestHandler]:
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=json.loads(content) if content else None,
             )
-            status, headers, body = github.answer(request)
+            status, headers, body = answer(request)
+            body = body.encode() if isinstance(body, str) else body
             self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **headers}.items():
+            told = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+            for name, value in {**told, **headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body.encode())))
             self.end_headers()
-            self.wfile.write(body.encode())
+            self.wfile.write(body)
 
         do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815
 

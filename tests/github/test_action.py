@@ -307,7 +307,8 @@ def test_the_history_is_fetched_where_there_is_one(tmp_path: Path) -> None:
         assert (ended.exit_code, ended.outputs["run-id"], ended.outputs["store"]) == (0, "", store)
         assert "without a baseline" in ended.log and ended.used == []
         run = {"id": 42, "repository_id": 1, "head_repository_id": 1, "head_branch": "main"}
-        github.artifacts = [{"name": "evalgate-history", "created_at": "2026-11-01T00:00:00Z", "workflow_run": run}]
+        row = {"id": 1, "name": "evalgate-history", "size_in_bytes": 9, "created_at": "2026-11-01T00:00:00Z"}
+        github.artifacts = [{**row, "workflow_run": run}]
         ended = job.run(".github/actions/history")
         assert (ended.exit_code, ended.outputs["run-id"], ended.outputs["store"]) == (0, "42", store)
         ((used, given),) = ended.used

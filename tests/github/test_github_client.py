@@ -7,9 +7,10 @@ from fake_github import REPOSITORY, FakeGitHub, Request, Trouble
 from github_openapi import VARIABLE, published_description
 
 from evalgate.errors import GitHubError
-from evalgate.github.client import Comment, GitHub, Pull, connect
+from evalgate.github.client import Comment, GitHub, NotFoundError, Pull, connect
 
 HEAD = "a" * 40
+BASE = "b" * 40
 HTML = "<html><body>Unicorn!</body></html>"
 
 
@@ -31,7 +32,16 @@ def test_every_request_is_as_github_describes_it() -> None:
         there.list_comments(7)
         there.delete_comment(comment.id)
         there.list_artifacts("evalgate-history")
-        assert [description.faults(request) for request in github.requests] == [[]] * 6
+        github.add_pull(8, HEAD, repository="fork/support-bot", branch="a/b c#d")
+        github.commits[HEAD] = [BASE]
+        github.merge_bases["release/1", HEAD] = BASE
+        there.artifacts_of(100)
+        there.download(github.add_artifact("evalgate-result-1", b"PK", 100), most_bytes=10)
+        assert [pull.number for pull in there.pulls_from("fork", "a/b c#d")] == [8]
+        there.pulls_with(HEAD)
+        there.parents(HEAD)
+        assert there.merge_base("release/1", HEAD) == BASE
+        assert [description.faults(request) for request in github.requests] == [[]] * 12
 
 
 @pytest.mark.parametrize(
@@ -78,7 +88,7 @@ def test_passing_troubles_are_waited_out(trouble: Trouble) -> None:
     with FakeGitHub() as github:
         github.heads[7] = HEAD
         github.troubles += [trouble, trouble]
-        assert client(github).pull(7) == Pull(number=7, head_sha=HEAD)
+        assert client(github).pull(7) == Pull(number=7, head_sha=HEAD, base_branch="main")
         assert len(github.requests) == 3
 
 
@@ -145,3 +155,74 @@ def test_deleting_what_is_gone_is_no_error() -> None:
     """Two runs may tidy up at once."""
     with FakeGitHub() as github:
         client(github).delete_comment(99)
+
+
+# ---- artifacts, which lie on another host ---------------------------------------------------------------------
+
+
+def test_an_artifact_is_fetched_from_the_other_host_without_the_token() -> None:
+    """GitHub answers with an address of its storage; whoever serves that must not learn what may write here."""
+    with FakeGitHub() as github:
+        artifact = github.add_artifact("evalgate-result-1", b"PK\x05\x06", 100)
+        assert client(github).download(artifact, most_bytes=4) == b"PK\x05\x06"
+        assert [sorted(request.headers.keys() & {"authorization", "cookie"}) for request in github.fetched] == [[]]
+
+
+def test_no_more_is_read_than_an_artifact_may_have() -> None:
+    """Whatever size was announced: the read ends at the cap, and says which."""
+    with FakeGitHub() as github:
+        artifact = github.add_artifact("evalgate-result-1", b"x" * 300_000, 100, size_in_bytes=1)
+        with pytest.raises(GitHubError, match="more than the 299,999 bytes"):
+            client(github).download(artifact, most_bytes=299_999)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "message"),
+    [
+        (Trouble("STORAGE", "", 404), "is gone"),
+        (Trouble("STORAGE", "", 410), "is gone"),
+        (Trouble("STORAGE", "", 403, body=HTML), "answered 403"),
+        (Trouble("STORAGE", "", 302, {"Location": "http://127.0.0.1:1/"}), "answered 302"),
+        (Trouble("STORAGE", "", 200, {"Content-Length": "99", "Connection": "close"}, "PK"), "did not answer"),
+        (Trouble("GET", ".*zip", 302, {"Location": "ftp://elsewhere.invalid/x"}), "description promises"),
+        (Trouble("GET", ".*zip", 200, body=HTML), "description promises"),
+        (Trouble("GET", ".*zip", 403, body='{"message": "Resource not accessible by integration"}'), "403"),
+        (Trouble("GET", ".*zip", 410), "expired"),
+    ],
+)
+def test_an_artifact_that_cannot_be_had_is_one_message(trouble: Trouble, message: str) -> None:
+    """Gone, refused, led elsewhere, cut off; never with the address, which is a key for some minutes."""
+    with FakeGitHub() as github:
+        github.troubles.append(trouble)
+        artifact = github.add_artifact("evalgate-result-1", b"PK", 100)
+        with pytest.raises(GitHubError, match=message) as caught:
+            client(github, retries=0).download(artifact, most_bytes=100)
+        assert "secret-signature" not in str(caught.value)
+
+
+def test_the_storage_is_asked_again_after_a_passing_trouble() -> None:
+    """As the API is."""
+    with FakeGitHub() as github:
+        github.troubles += [Trouble("STORAGE", "", 503)] * 2
+        artifact = github.add_artifact("evalgate-result-1", b"PK", 100)
+        assert client(github).download(artifact, most_bytes=100) == b"PK"
+        assert len(github.fetched) == 3
+
+
+def test_artifacts_of_a_run_come_newest_first_from_all_pages() -> None:
+    """Expired ones too: that there was one is worth telling."""
+    with FakeGitHub() as github:
+        numbers = [
+            github.add_artifact(f"evalgate-result-{n}", b"PK", 100, created_at=f"2026-{n:03}") for n in range(150)
+        ]
+        github.add_artifact("evalgate-result-1", b"PK", 101)
+        found = client(github).artifacts_of(100)
+        assert [artifact.id for artifact in found] == numbers[::-1]
+
+
+def test_an_unknown_commit_is_told_as_one() -> None:
+    """Whichever of its words GitHub has for it."""
+    with FakeGitHub() as github:
+        for asked in (client(github).parents, client(github).pulls_with):
+            with pytest.raises(NotFoundError):
+                asked(HEAD)

@@ -13,7 +13,8 @@ from evalgate.github.history_artifact import newest_history
 def artifact(run_id: int, created: str, **changes: Any) -> dict[str, Any]:
     run = {"id": run_id, "repository_id": 1, "head_repository_id": 1, "head_branch": "main"}
     run |= {key: changes.pop(key) for key in list(changes) if key in run}
-    return {"name": "evalgate-history", "expired": False, "created_at": created, "workflow_run": run, **changes}
+    row = {"id": run_id, "name": "evalgate-history", "size_in_bytes": 9, "expired": False}
+    return {**row, "created_at": created, "workflow_run": run, **changes}
 
 
 def newest(*artifacts: dict[str, Any]) -> int | None:
