@@ -6,7 +6,8 @@
     ├── StoreError      the history store cannot be read or written                     exit 3
     ├── CallError       one call to an endpoint failed; becomes a `Failed` result       (a value)
     ├── ScorerError     one scorer could not judge one output; becomes `Failed`         (a value)
-    └── GitHubError     GitHub refused or could not be reached                          exit 3
+    ├── GitHubError     GitHub refused or could not be reached                          exit 3
+    └── RemoteError     the repository's remote refused or could not be reached         exit 3
 
 Anything else that escapes is our own fault: exit 70, with a traceback. This module knows nothing of the others.
 """
@@ -66,6 +67,42 @@ class GitHubError(EvalgateError):
     """GitHub refused a request or did not answer; the message says what to check."""
 
     exit_code = 3
+
+
+class RemoteFault(StrEnum):
+    """Why the repository's remote did not do what it was asked."""
+
+    MOVED = "moved"
+    """Somebody else pushed first: fetch, and try again."""
+    RULES = "rules"
+    """A ruleset, a protected branch or a hook refuses the push."""
+    SECRET = "secret"
+    """The push is refused since it may hold a secret."""
+    PERMISSION = "permission"
+    CREDENTIALS = "credentials"
+    NOT_FOUND = "not_found"
+    """There is no such repository, or it is hidden from whoever asks."""
+    UNKNOWN_COMMIT = "unknown_commit"
+    """The remote has no such commit or branch, or does not give it."""
+    UNREACHABLE = "unreachable"
+    BUSY = "busy"
+    """It answered with a passing trouble, or not in time."""
+    OTHER = "other"
+
+
+class RemoteError(EvalgateError):
+    """The repository's remote refused or did not answer; the message says why and what to do, and holds no secret."""
+
+    exit_code = 3
+
+    def __init__(self, fault: RemoteFault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+    @property
+    def is_passing(self) -> bool:
+        """Another attempt may go well."""
+        return self.fault in (RemoteFault.MOVED, RemoteFault.UNREACHABLE, RemoteFault.BUSY)
 
 
 class CallFault(StrEnum):
