@@ -39,14 +39,15 @@ def load_config(
     endpoint_kinds: Mapping[str, type],
     check_rules: Callable[[Mapping[str, Any]], Any],
     needs_endpoint: bool = True,
+    needs_store: bool = True,
 ) -> Config:
     """The configuration in this file.
 
     environ: where `${VAR}` is looked up. endpoint_kinds: kind → a dataclass whose fields are the other keys of
     `endpoint`, with `problems()`. check_rules: what is under `gate` → rules, raising InputError with dotted paths.
     needs_endpoint: False leaves `endpoint`, `baseline_endpoint` and `judge` unread, for commands that call nothing
-    (their variables may be undefined then). Raises InputError with every fault of the file and of its file of
-    exceptions; NotYet where nothing else is wrong.
+    (their variables may be undefined then). needs_store: False leaves `history.store` as it is written.
+    Raises InputError with every fault of the file and of its file of exceptions; NotYet where nothing else is wrong.
     """
     if not path.exists():
         hint = "`evalgate init` writes one; `--config FILE` names another."
@@ -57,7 +58,7 @@ def load_config(
         faults.raise_if_any()
         raise AssertionError("a document that cannot be read has a fault")
     reader = _Reader(document=document, base_dir=path.parent, environ=environ, kinds=endpoint_kinds, faults=faults)
-    config = reader.config(path, check_rules, needs_endpoint)
+    config = reader.config(path, check_rules, needs_endpoint, needs_store)
     faults.raise_if_any()
     assert config is not None
     return config
@@ -90,7 +91,7 @@ class _Reader:
         self.faults.add(self.document.at(path), what, hint)
 
     def config(
-        self, path: Path, check_rules: Callable[[Mapping[str, Any]], Any], needs_endpoint: bool
+        self, path: Path, check_rules: Callable[[Mapping[str, Any]], Any], needs_endpoint: bool, needs_store: bool
     ) -> Config | None:
         """The configuration; None where a part of it could not be made (the faults say why)."""
         data = self.document.data
@@ -110,7 +111,8 @@ class _Reader:
         baseline_kind, baseline = self._other_endpoint(data, "baseline_endpoint", needs_endpoint)
         judge_kind, judge = self._other_endpoint(data, "judge", needs_endpoint)
         rules = self._rules(data, check_rules)
-        store = self._store(history.store if history else None)
+        written = history.store if history else None
+        store = self._store(written) if needs_store else written or ""
         exceptions = self._exceptions(data)
         if len(self.faults) or run is None or history is None or comment is None:
             return None

@@ -6,7 +6,10 @@ Asks the `git` program and never writes: no work tree, no index, no reference is
 from __future__ import annotations
 
 import os
+import posixpath
 import subprocess
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +43,31 @@ class Git(Protocol):
     def merge_base(self, a: str, b: str) -> str | None: ...
 
     def distance(self, ancestor: str, descendant: str) -> int | None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A file, link or submodule as a tree names it."""
+
+    mode: str
+    """`100644` and `100755`: a file; `120000`: a symbolic link; `160000`: a submodule."""
+    id: str
+    path: str
+    """From the repository's top; whatever somebody has committed there."""
+
+    @property
+    def is_file(self) -> bool:
+        return self.mode in ("100644", "100755")
+
+
+class Files(Protocol):
+    """The files of commits, which a clone has or its remote. A link's content is never that of what it points at."""
+
+    def entries(self, commit: str, folder: str, /) -> list[Entry]:
+        """Everything below a folder at this commit that is no folder; "" is the repository's top."""
+
+    def read_all(self, commit: str, paths: Collection[str]) -> dict[str, bytes]:
+        """The contents of these files at this commit; what is no file there is left out."""
 
 
 class Repository:
@@ -102,18 +130,56 @@ class Repository:
         count = self._ask("rev-list", "--count", newer, f"^{older}")
         return int(count) if count else None
 
+    def prefix(self) -> str:
+        """Where the folder lies in its repository: `evals/` for one below its top, else an empty text."""
+        return self._ask("rev-parse", "--show-prefix") or ""
+
+    def entries(self, commit: str, folder: str = "") -> list[Entry]:
+        """Everything below a folder at this commit that is no folder; empty where there is no such commit."""
+        return self._entries(commit, [f"{folder.rstrip('/')}/"] if folder.strip("/") else [], "-r")
+
+    def read_all(self, commit: str, paths: Collection[str]) -> dict[str, bytes]:
+        """The contents of these files at this commit; what is no file there (a link is none) is left out."""
+        # One path that leaves the repository, and git names none.
+        inside = sorted(path for path in paths if posixpath.normpath(path).split("/")[0] not in ("", ".", ".."))
+        named = self._entries(commit, inside) if inside else []
+        found = {entry.path: entry.id for entry in named if entry.is_file}
+        content = self._bytes("cat-file", "--batch", stdin="".join(f"{id}\n" for id in found.values()).encode())
+        contents, start = {}, 0
+        while content and start < len(content):
+            end = content.index(b"\n", start)
+            about = content[start:end].decode("ascii").split(" ")
+            size = int(about[2]) if about[1] == "blob" else -1  # what is missing in a damaged clone has no content
+            if size >= 0:
+                contents[about[0]] = content[end + 1 : end + 1 + size]
+            start = end + 1 + size + 1
+        return {path: contents[id] for path, id in found.items() if id in contents}
+
+    def _entries(self, commit: str, paths: Sequence[str], *options: str) -> list[Entry]:
+        known = self.resolve(commit)
+        if known is None:
+            return []
+        listed = self._bytes("--literal-pathspecs", "ls-tree", *options, "-z", "--full-tree", known, "--", *paths)
+        rows = (row.partition("\t") for row in (listed or b"").decode("utf-8", "surrogateescape").split("\0") if row)
+        about = ((facts.split(" "), path) for facts, _, path in rows)
+        return [Entry(mode=mode, id=id, path=path) for (mode, _, id), path in about]
+
     def _list(self, *arguments: str, split: str | None = "\n") -> list[str]:
         answer = self._ask(*arguments)
         return answer.split(split) if answer else []
 
     def _ask(self, *arguments: str) -> str | None:
         """What git answers, without white space at the ends; None where it refuses, hangs or is not there."""
+        answer = self._bytes(*arguments)
+        return None if answer is None else answer.decode("utf-8", "surrogateescape").strip()
+
+    def _bytes(self, *arguments: str, stdin: bytes = b"") -> bytes | None:
         environment = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
         environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
         try:
             answer = subprocess.run(
                 ["git", "-C", str(self._path), "-c", "core.quotepath=off", *arguments],
-                stdin=subprocess.DEVNULL,
+                input=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=environment,
@@ -122,4 +188,4 @@ class Repository:
             )
         except (OSError, subprocess.TimeoutExpired, ValueError):
             return None
-        return answer.stdout.decode("utf-8", "surrogateescape").strip() if answer.returncode == 0 else None
+        return answer.stdout if answer.returncode == 0 else None

@@ -11,10 +11,10 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from evalgate.errors import RemoteError, RemoteFault
+from evalgate.history.git import Entry
 from evalgate.history.remote_scratch import Scratch
 from evalgate.history.remote_settings import OURS, Access, access
 
@@ -30,21 +30,6 @@ WHO = "evalgate"
 EMAIL = "evalgate@users.invalid"
 
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """A file, link or submodule as a tree names it."""
-
-    mode: str
-    """`100644` and `100755`: a file; `120000`: a symbolic link; `160000`: a submodule."""
-    id: str
-    path: str
-    """From the repository's top; whatever somebody has committed there."""
-
-    @property
-    def is_file(self) -> bool:
-        return self.mode in ("100644", "100755")
 
 
 class Remote:

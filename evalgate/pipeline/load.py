@@ -96,7 +96,9 @@ class Suite:
         return Version.of(parts)
 
 
-def load_config(path: Path, environ: Mapping[str, str], *, needs_endpoint: bool = True) -> Config:
+def load_config(
+    path: Path, environ: Mapping[str, str], *, needs_endpoint: bool = True, needs_store: bool = True
+) -> Config:
     """The configuration in this file, its endpoint and its rules checked. Raises InputError with every fault."""
     return configuration.load_config(
         path,
@@ -104,6 +106,7 @@ def load_config(path: Path, environ: Mapping[str, str], *, needs_endpoint: bool 
         endpoint_kinds=endpoints.KINDS,
         check_rules=gate.parse_rules,
         needs_endpoint=needs_endpoint,
+        needs_store=needs_store,
     )
 
 
@@ -161,13 +164,18 @@ def load_evalset(config: Config) -> EvalSet:
     return configuration.load_evalsets(
         config.evalsets,
         base_dir=config.base_dir,
-        scorer_kinds=ChainMap(dict.fromkeys(offered(), object), scorers.KINDS),  # type: ignore[arg-type]
+        scorer_kinds=scorer_kinds(),
         shorthand=scorers.SHORTHAND,
         check_scorer=check,
         problem=_problem(),
         rule_categories=config.rule_categories,
         pattern_places=config.pattern_places,
     )
+
+
+def scorer_kinds() -> Mapping[str, type]:
+    """Every scorer that a name alone can ask for, with those of installed packages."""
+    return ChainMap(dict.fromkeys(offered(), object), scorers.KINDS)  # type: ignore[arg-type]
 
 
 def _problem() -> Callable[[ScorerSpec, Case], str | None]:

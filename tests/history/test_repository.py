@@ -91,3 +91,22 @@ def test_without_commits_or_repository_everything_is_unknown(folder: Path, tmp_p
     assert not repository.is_dirty()
     assert not repository.is_shallow()
     assert repository.first_parents("HEAD", 5) == []
+
+
+def test_the_files_of_a_commit_are_named_and_read(folder: Path) -> None:
+    """From the repository's top wherever the folder lies; links are named and have no content."""
+    inner = folder / "in ner"
+    inner.mkdir()
+    (folder / "a.txt").write_bytes(b"a\r\n\xff")
+    (inner / 'q"ü[*].txt').write_bytes(b"")
+    (inner / "link").symlink_to("../a.txt")
+    git(folder, "add", "--all")
+    head = commit(folder, "a")
+    (folder / "a.txt").write_bytes(b"later")
+    repository = Repository(inner)
+    assert [entry.path for entry in repository.entries(head)] == ["a.txt", "in ner/link", 'in ner/q"ü[*].txt']
+    assert [entry.is_file for entry in repository.entries(head, "in ner")] == [False, True]
+    assert repository.entries(head, "in") == repository.entries("f" * 40) == []
+    asked = ["a.txt", "in ner/link", 'in ner/q"ü[*].txt', "in ner", "nowhere", "../a.txt"]
+    assert repository.read_all(head, asked) == {"a.txt": b"a\r\n\xff", 'in ner/q"ü[*].txt': b""}
+    assert repository.read_all("f" * 40, ["a.txt"]) == repository.read_all(head, []) == {}
