@@ -13,6 +13,7 @@ from typing import Any
 from evalgate.config.documents import TEXT, Document, is_file, read_text, read_yaml
 from evalgate.config.exceptions import DEFAULT_FILE, read_exceptions
 from evalgate.config.fields import Problem, read_fields
+from evalgate.config.key_hosts import VARIABLE, misdirected, misdirected_store
 from evalgate.config.places import Faults, did_you_mean, quoted, shown
 from evalgate.config.settings import KEYS, CommentSettings, Config, HistorySettings, RunSettings
 from evalgate.errors import Fault, InputError, NotYet
@@ -22,7 +23,6 @@ SHAPE = {"suite": TEXT, "exceptions": TEXT, "gate": {"removed_categories": TEXT}
 
 Keys = tuple[str | int, ...]
 
-_VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_KEY = re.compile(
     r"(x[-_])?(api[-_]?)?key|(proxy[-_])?authorization|passw(or)?d|((client|api|access|auth|bearer)[-_]?)?(secret|token)"
@@ -224,6 +224,8 @@ class _Reader:
             return kind, None
         for name, what, hint in made.problems():
             self.fault((key, *self._dotted(values, name)), what, hint)
+        for name, what, hint in misdirected(values, filled, self.environ):
+            self.fault((key, name), what, hint)
         return kind, made
 
     def _refuse_secrets(self, values: Json, path: Keys) -> None:
@@ -263,7 +265,7 @@ class _Reader:
             return [self._filled(item, (*path, number)) for number, item in enumerate(value)]
         if not isinstance(value, str) or "${" not in value or str(path[-1]).endswith("_env"):
             return value  # what ends in _env is itself the name of a variable
-        return _VARIABLE.sub(lambda found: self._variable(found, path), value)
+        return VARIABLE.sub(lambda found: self._variable(found, path), value)
 
     def _variable(self, found: re.Match[str], path: Keys) -> str:
         if found[0] == "$${":
@@ -345,6 +347,8 @@ class _Reader:
                 self.fault(path, "`store` is a URL, and the variable holds none")
             return ""
         found = _SQLITE.fullmatch(url)
+        for what, hint in misdirected_store(written, url, self.environ) if found is None else ():
+            self.fault(path, what, hint)
         if found is None or found[2] in ("", ":memory:") or found[2].startswith("file:"):
             return url
         return found[1] + (self.base_dir.resolve() / found[2]).as_posix() + found[3]

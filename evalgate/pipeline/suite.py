@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalgate import gate
+from evalgate.config.key_hosts import NAME as KEY_HOSTS
 from evalgate.errors import EvalgateError, Fault, InputError, StoreError
 from evalgate.gate import OFF, Rules, When
 from evalgate.pipeline.judge import Judged, Place, compared_with, judge, unrecorded
@@ -158,7 +159,18 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
                 done = _run_and_judge(task, progress or Silent()) if task.suite.selected else _nothing_changed(task)
         except StoreError as error:
             return nothing_done(VerdictName.ERROR, str(error), rules, config.suite, now)
-    return replace(done, store=store if done.store else None, show_outputs=config.comment_outputs)
+    note = done.note or _unbound(config, place, options.environ)
+    return replace(done, store=store if done.store else None, show_outputs=config.comment_outputs, note=note)
+
+
+def _unbound(config: Config, place: Place, environ: Mapping[str, str]) -> str | None:
+    """What a pull request could do with the key that it is judged with; None: it is bound, or there is none."""
+    is_pull = place.situation is not None and place.situation.pull is not None
+    if not is_pull or environ.get(KEY_HOSTS, "").strip() or config.endpoint.kind not in ("openai", "http"):
+        return None
+    if not config.endpoint.secrets(environ):
+        return None
+    return f"note: a pull request that changes the endpoint's host gets its key; set {KEY_HOSTS} to bind it"
 
 
 def run_here(file: Path, config: str, *, gated: bool = True) -> Done:
