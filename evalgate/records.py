@@ -23,6 +23,8 @@ EVERY_CASE = "*"
 """The category that stands for every case, in output."""
 
 VERDICT_SCHEMA = "evalgate.verdict/1"
+CommentWhen: TypeAlias = Literal["always", "on_change", "on_failure", "never"]
+"""When a pull request gets a comment. One that is there already is kept up to date whatever this says."""
 
 
 def fingerprint(value: Json) -> str:

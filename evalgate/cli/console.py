@@ -55,10 +55,10 @@ def render(report: Report, run: Run, format: str, stream: TextIO) -> str:
         from evalgate.report import machine
 
         return machine.render(report)
-    if format == "markdown":
+    if format in ("markdown", "summary"):
         from evalgate.report import markdown
 
-        return markdown.render(report)
+        return markdown.render(report) if format == "markdown" else markdown.render_summary(report)
     from evalgate.report import junit
 
     return junit.render(report, run)
@@ -88,7 +88,7 @@ def deliver_page(
     kinds: Mapping[str, PageFormat] = {"json": "json", "markdown": "markdown"}
     if any(item.format not in kinds for item in also):
         raise InputError(
-            Fault(where="--write", what="this command has neither junit nor run", hint="Write json or markdown.")
+            Fault(where="--write", what="this command has no junit, run or summary", hint="Write json or markdown.")
         )
     for item in also:
         write(item.file, draw(kinds[item.format]))

@@ -55,7 +55,7 @@ def gate(
     again += ["--config", shlex.quote(str(config))] if config is not None else []
     if done.verdict.baseline.ids and baseline:
         again += ["--baseline", ",".join(done.verdict.baseline.ids)]
-    report = done.judged.report(reproduce=[" ".join(again)], store=done.store)
+    report = done.report(reproduce=[" ".join(again)])
     if explain:
         _deliver_explained(report, done, format, output, also)
     else:

@@ -44,9 +44,7 @@ def merge(
     done = merge_shards(options)
     for line in (done.note or "").splitlines():
         console.say(line)
-    report = done.judged.report(
-        reproduce=_reproduce(options), next_step=done.next_step, store=done.store, show_outputs=done.show_outputs
-    )
+    report = done.report(reproduce=_reproduce(options))
     console.deliver(report, done.judged.run, format, output, also)
     return done.verdict.exit_code
 

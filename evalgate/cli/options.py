@@ -26,7 +26,7 @@ class Format(StrEnum):
 NEWEST = "newest"
 """What a bare `--resume` stands for."""
 
-WRITABLE = ("json", "junit", "markdown", "run")
+WRITABLE = ("json", "junit", "markdown", "run", "summary")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="FILE", help="Configuration. Default: evalgate.yaml.")
@@ -40,7 +40,9 @@ OutputOption = Annotated[
 ]
 WriteOption = Annotated[
     list[str] | None,
-    typer.Option("--write", metavar="FORMAT=FILE", help="Write it there too: json, junit, markdown, run. Repeatable."),
+    typer.Option(
+        "--write", metavar="FORMAT=FILE", help="Write it there too: json, junit, markdown, run, summary. Repeatable."
+    ),
 ]
 BaselineOption = Annotated[
     list[str] | None,

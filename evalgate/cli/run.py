@@ -105,12 +105,7 @@ def run(
     done = run_suite(options, progress=progress())
     if done.note is not None:
         console.say(done.note)
-    report = done.judged.report(
-        reproduce=_reproduce(options, done),
-        next_step=_next_step(done, options),
-        store=done.store,
-        show_outputs=done.show_outputs,
-    )
+    report = done.report(reproduce=_reproduce(options, done), next_step=_next_step(done, options))
     console.deliver(report, done.judged.run, format, output, also)
     return done.verdict.exit_code
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -126,8 +127,19 @@ def _problem(kind: type, values: Json, path: tuple[str | int, ...], errors: list
         return Problem(path=path, what=f"{name} is missing")
     words = list(dict.fromkeys(_word(error) for error in errors))
     is_scalar = isinstance(_at(values, path), (bool, int, float))
-    hint = "Put it into quotes if it is a text." if "be a text" in words and is_scalar else ""
+    hint = (
+        "Put it into quotes if it is a text." if "be a text" in words and is_scalar else _nearest(values, path, errors)
+    )
     return Problem(path=path, what=f"{name} must {' or '.join(words)}", hint=hint)
+
+
+def _nearest(values: Json, path: tuple[str | int, ...], errors: list[ErrorDetails]) -> str:
+    """Which of the words that are allowed may have been meant; empty where it is about no words."""
+    allowed = next((str(error["ctx"]["expected"]) for error in errors if error["type"] == "literal_error"), "")
+    written = _at(values, path)
+    if not allowed or not isinstance(written, str):
+        return ""
+    return did_you_mean(written, re.findall("'([^']*)'", allowed), called="")
 
 
 def _word(error: ErrorDetails) -> str:

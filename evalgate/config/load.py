@@ -105,7 +105,7 @@ class _Reader:
         self._version(data)
         run = self._section(RunSettings, data, "run")
         history = self._section(HistorySettings, data, "history")
-        comment = self._section(CommentSettings, data, "comment")
+        comment = self._section(CommentSettings, data, "comment", bare="when")
         suite, patterns = self._suite(data), self._patterns(data)
         kind, endpoint = self._endpoint(data, "endpoint") if needs_endpoint else (None, None)
         baseline_kind, baseline = self._other_endpoint(data, "baseline_endpoint", needs_endpoint)
@@ -141,6 +141,7 @@ class _Reader:
             history_outputs=history.outputs,
             judge=judge,
             judge_kind=judge_kind,
+            comment_when=comment.when,
             comment_outputs=comment.outputs,
             raw=data,
         )
@@ -176,13 +177,18 @@ class _Reader:
             }
         return {}
 
-    def _section(self, kind: type, data: Mapping[str, Json], key: str) -> Any | None:
-        """The settings under this key, defaults where it is absent; None, with faults, where it is wrong."""
+    def _section(self, kind: type, data: Mapping[str, Json], key: str, *, bare: str | None = None) -> Any | None:
+        """The settings under this key, defaults where it is absent; None, with faults, where it is wrong.
+
+        bare: the setting that a text instead of a mapping stands for.
+        """
         values = data.get(key)
         if values is None:
             return kind()
+        if bare is not None and isinstance(values, str):
+            values = {bare: values}
         if not isinstance(values, dict):
-            self.fault((key,), f"`{key}` is a mapping")
+            self.fault((key,), f"`{key}` is a mapping" + (f", or what its `{bare}` is" if bare else ""))
             return None
         made, problems = read_fields(kind, values)
         self._tell(problems, key)

@@ -83,12 +83,12 @@ def shown(path: Path) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], *, called: str = "Known") -> str:
-    """A hint for a word that nobody knows: the nearest known one, else all of them."""
+    """A hint for a word that nobody knows: the nearest known one, else all of them (none where `called` is empty)."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {quoted(close[0])}?"
-    return f"{called}: {', '.join(names)}." if names else ""
+    return f"{called}: {', '.join(names)}." if names and called else ""
 
 
 def quoted(text: str, most: int = 60) -> str:

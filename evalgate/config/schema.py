@@ -36,7 +36,8 @@ def config_schema(endpoint_kinds: Mapping[str, type], rules_schema: Mapping[str,
     """The schema of `evalgate.yaml`. rules_schema: the schema of what stands under `gate`."""
     definitions: dict[str, Json] = {}
     endpoint = {"oneOf": [_endpoint(name, kind, definitions) for name, kind in sorted(endpoint_kinds.items())]}
-    sections = {"run": RunSettings, "history": HistorySettings, "comment": CommentSettings}
+    sections = {"run": RunSettings, "history": HistorySettings}
+    comment: dict[str, Any] = dict(_object(CommentSettings, definitions))
     return {
         "$schema": DRAFT,
         "title": "evalgate.yaml",
@@ -64,6 +65,10 @@ def config_schema(endpoint_kinds: Mapping[str, type], rules_schema: Mapping[str,
             **{
                 key: {**_object(kind, definitions), "type": ["object", "null"], "description": _first_line(kind)}
                 for key, kind in sections.items()
+            },
+            "comment": {
+                "anyOf": [{**comment, "type": ["object", "null"]}, {"enum": comment["properties"]["when"]["enum"]}],
+                "description": _first_line(CommentSettings),
             },
         },
         **({"definitions": definitions} if definitions else {}),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from evalgate.records import Exceptions, Json
+from evalgate.records import CommentWhen, Exceptions, Json
 
 KEYS = (
     "version", "suite", "evalsets", "endpoint", "baseline_endpoint", "judge", "run", "gate", "exceptions", "history",
@@ -60,8 +60,10 @@ class HistorySettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CommentSettings:
-    """What the comment on a pull request holds: the keys under `comment`."""
+    """The comment on a pull request: the keys under `comment`. A bare word is its `when`."""
 
+    when: CommentWhen = "always"
+    """When it is made: always, on_change, on_failure or never. One that is there is kept up to date."""
     outputs: bool = False
     """Whether texts of the model stand in it."""
 
@@ -99,6 +101,7 @@ class Config:
     judge: Any | None = field(repr=False)
     """Settings of the endpoint that judges; None where there is none."""
     judge_kind: str | None
+    comment_when: CommentWhen
     comment_outputs: bool
     raw: Mapping[str, Json]
     """The document as written: `${VAR}` not filled in, so no secret is in it."""

@@ -34,6 +34,10 @@ class TooLongError(GitHubError):
     """GitHub refuses the text because of its length."""
 
 
+class LockedError(GitHubError):
+    """The conversation is locked: nothing can be written there."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comment:
     """One comment of a pull request."""
@@ -287,6 +291,8 @@ def _refusal(method: str, path: str, answer: requests.Response) -> GitHubError:
         return GitHubError(f"{start}. The token is wrong or has expired")
     if status in (403, 429) and (answer.headers.get("x-ratelimit-remaining") == "0" or "rate limit" in said.lower()):
         return GitHubError(f"{start}. The rate limit is used up; run the job again later")
+    if status == 403 and "locked" in said.lower():
+        return LockedError(f"{start}: the conversation is locked, so nothing is written there")
     if status == 403:
         return GitHubError(
             f"{start}. The job needs `permissions: {{pull-requests: write}}`; pull requests from forks and from "

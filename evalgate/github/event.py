@@ -52,6 +52,8 @@ class Situation:
     is_dependabot: bool
     """Started by Dependabot, which GitHub treats as a fork."""
     default_branch: str | None
+    workflow: str | None
+    """Path of the workflow's file in the repository, or its name where the server tells no path."""
 
 
 def read(environ: Mapping[str, str]) -> Situation | None:
@@ -87,6 +89,7 @@ def read(environ: Mapping[str, str]) -> Situation | None:
         is_fork=pull.is_fork if pull else False,
         is_dependabot=environ.get("GITHUB_ACTOR") == "dependabot[bot]",
         default_branch=_text(_at(payload, "repository", "default_branch")),
+        workflow=_workflow(environ, repository),
     )
 
 
@@ -135,6 +138,11 @@ def _start(event: str, payload: Json, pull: _Pull | None) -> tuple[str | None, s
             raise _garbled("the merge group in it has no base commit")
         return base_sha, base_sha
     return ("HEAD^1" if event == "push" else "HEAD"), None
+
+
+def _workflow(environ: Mapping[str, str], repository: str) -> str | None:
+    path = environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0].removeprefix(f"{repository}/")
+    return path or environ.get("GITHUB_WORKFLOW") or None
 
 
 def _branch(event: str, environ: Mapping[str, str]) -> str | None:

@@ -7,18 +7,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from evalgate.errors import Fault, InputError
 from evalgate.github import event
 from evalgate.github.client import GitHub, connect
-from evalgate.github.comment import BOT, Action, Posted, post
+from evalgate.github.comment import BOT, Action, Marker, Posted, post, post_unevaluated
 from evalgate.github.verdict_file import VerdictFile, read_text, read_verdict
 
 MAX_COMMENT = 60_000
-"""Characters. GitHub stops at 65,536 of some unit; the rest is room for the marker."""
+"""Bytes of UTF-8, marker included: no way of counting characters gives more. GitHub stops at 65,536 of some unit."""
+_MARKER_ROOM = 3_000
+"""Bytes that a marker may take: a suite's name of 200 characters, written in hexadecimal."""
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
+
+
+class JobResult(StrEnum):
+    """How the job that evaluates ended, in GitHub's words (`needs.JOB.result`)."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """How the evaluating job ended: what there is to say where it has left no verdict."""
+
+    result: JobResult
+    exit_code: int | None = None
+    """Of its run; None where none was started, or nobody knows."""
 
 
 def comment_from_files(
@@ -26,6 +48,7 @@ def comment_from_files(
     markdown: Path | None = None,
     *,
     environ: Mapping[str, str],
+    ended: Ended | None = None,
     token: str | None = None,
     login: str | None = None,
     github: GitHub | None = None,
@@ -33,7 +56,9 @@ def comment_from_files(
     """Puts a verdict on the pull request that this job belongs to, as the suite's one sticky comment.
 
     verdict: a file `evalgate.verdict/1`. markdown: its report, as `--write markdown=FILE` gives it; without it, or
-    where it is over 60,000 characters, the comment has the verdict's name and a link to the job.
+    where it does not fit into 60,000 characters, the comment has the verdict's name and a link to the job.
+    ended: makes an absent verdict file no fault: the comment then says that this commit was not evaluated. An
+    unreadable one is told in the same way, and raised.
     token: default GITHUB_TOKEN of `environ`. login: who it writes as, default EVALGATE_COMMENT_LOGIN, else the job's
     own bot. github: default the one that `environ` names.
     Forks and Dependabot get no token that can write: skipped, and said. Raises InputError for bad files, outside pull
@@ -44,25 +69,70 @@ def comment_from_files(
         where = "GitHub Actions" if situation is None else f"a pull request (the event is {situation.event})"
         hint = "Only a job of the event pull_request knows which pull request to write to."
         raise InputError(Fault(where="evalgate comment", what=f"this is not {where}", hint=hint))
-    found = read_verdict(verdict)
-    _check_commit(found, situation, verdict)
-    report = None if markdown is None else read_text(markdown)
+    found, report, fault = _read(verdict, markdown, situation, ended)
     if situation.is_fork or situation.is_dependabot:
+        if fault is not None:
+            raise fault
         who = "a fork" if situation.is_fork else "Dependabot"
         return Posted(action=Action.SKIPPED, why=f"pull requests from {who} get no token that can write comments")
     if github is None:
         github = connect(situation.api_url, situation.repository, token or environ.get("GITHUB_TOKEN", ""))
-    short = short_report(found, situation)
-    return post(
+    login = login or environ.get("EVALGATE_COMMENT_LOGIN") or BOT
+    if found is not None:
+        return _post(github, situation.pull, found, report, situation, login)
+    assert ended is not None
+    posted = post_unevaluated(
         github,
         pull=situation.pull,
-        suite=found.suite,
-        body=short if report is None or len(report) > MAX_COMMENT else report,
+        marker=_marker("", situation),
+        body=unevaluated_report(ended, situation),
+        unwanted="the job was skipped, and there is no comment" if ended.result is JobResult.SKIPPED else "",
+        login=login,
+    )
+    if fault is not None:
+        raise fault
+    return posted
+
+
+def _read(
+    verdict: Path, markdown: Path | None, situation: event.Situation, ended: Ended | None
+) -> tuple[VerdictFile | None, str | None, InputError | None]:
+    """The verdict and its report, or what is wrong with them; all None where there is no file and need not be one."""
+    if ended is not None and not verdict.exists():
+        return None, None, None
+    try:
+        found = read_verdict(verdict)
+        _check_commit(found, situation, verdict)
+        return found, None if markdown is None else read_text(markdown), None
+    except InputError as fault:
+        if ended is None:
+            raise
+        return None, None, fault
+
+
+def _post(
+    github: GitHub, pull: int, verdict: VerdictFile, report: str | None, situation: event.Situation, login: str
+) -> Posted:
+    short = short_report(verdict, situation)
+    fits = report is not None and len(report.encode()) <= MAX_COMMENT - _MARKER_ROOM
+    return post(
+        github,
+        pull=pull,
+        marker=_marker(verdict.suite, situation),
+        body=report if report is not None and fits else short,
         short_body=short,
+        unwanted=verdict.unwanted,
+        login=login,
+    )
+
+
+def _marker(suite: str, situation: event.Situation) -> Marker:
+    return Marker(
+        suite=suite,
         head_sha=situation.head_sha,
         run_id=situation.run_id,
         run_attempt=situation.run_attempt,
-        login=login or environ.get("EVALGATE_COMMENT_LOGIN") or BOT,
+        workflow=situation.workflow,
     )
 
 
@@ -71,6 +141,36 @@ def short_report(verdict: VerdictFile, situation: event.Situation | None) -> str
     rest = f"[in the job's log and files]({situation.run_url})" if situation else "in the job's log and files"
     first = f"**evalgate: {verdict.verdict}** (exit code {verdict.exit_code})"
     return f"{first}\n\nThe whole report does not fit here; it is {rest}.\n"
+
+
+_EXITS = {
+    1: "the gate failed, but left no verdict",
+    2: "the configuration or the input is wrong",
+    3: "it could not be evaluated",
+    70: "evalgate itself failed",
+    130: "it was interrupted",
+}
+_RESULTS = {
+    JobResult.SUCCESS: "the job left no verdict",
+    JobResult.FAILURE: "the job failed before there was a verdict",
+    JobResult.CANCELLED: "the job was cancelled before there was a verdict",
+    JobResult.SKIPPED: "the job was skipped",
+}
+
+
+def unevaluated_report(ended: Ended, situation: event.Situation) -> str:
+    """What the comment says where a run has no verdict. Holds no word that a user wrote."""
+    why = _RESULTS[ended.result]
+    if ended.exit_code and ended.result is not JobResult.CANCELLED:
+        what = _EXITS.get(ended.exit_code)
+        why = f"the run ended with exit code {ended.exit_code}" + (f" ({what})" if what else "")
+    return (
+        f"> [!WARNING]\n"
+        f"> **NOT EVALUATED**: there is no verdict on {situation.head_sha[:10]}: {why}.\n"
+        f">\n"
+        f"> **Next:** See [the job's log]({situation.run_url}), mend it, and run the job again or push.\n\n"
+        f"Nothing is known of this commit's quality. What this comment said of an earlier commit no longer holds.\n"
+    )
 
 
 def _check_commit(verdict: VerdictFile, situation: event.Situation, file: Path) -> None:

@@ -22,7 +22,7 @@ from evalgate.errors import EvalgateError, Fault, InputError
 from evalgate.github import event
 from evalgate.github.actions import Annotation, annotation_commands, tell_faults, write_outputs, write_summary
 from evalgate.github.annotate import annotate
-from evalgate.github.publish import comment_from_files, short_report
+from evalgate.github.publish import Ended, JobResult, comment_from_files, short_report
 from evalgate.github.verdict_file import VerdictFile, read_text, read_verdict
 from evalgate.harmless import log_safe
 
@@ -34,6 +34,8 @@ NUMBERS = {"sample": 1, "seed": 0, "limit": 1, "epochs": 1}
 FLAGS = ("changed-only",)
 SWITCHES = ("summary", "comment")
 OTHERS = ("write-dir", "comment-login", "github-token")
+REPORTED = ("json", "markdown", "junit")
+"""The report files that are outputs of the step."""
 _NOT_FOR_THE_RUN = re.compile(r"EVALGATE_INPUT_.*|GITHUB_(OUTPUT|ENV|PATH|STATE|STEP_SUMMARY)")
 _UNEVALUATED = 3
 _OWN_FILE_BYTES = 100_000_000
@@ -56,7 +58,7 @@ class Inputs:
     @property
     def files(self) -> dict[str, Path]:
         """Report file by format."""
-        names = {"json": "verdict.json", "markdown": "report.md", "junit": "junit.xml"}
+        names = {"json": "verdict.json", "markdown": "report.md", "summary": "summary.md", "junit": "junit.xml"}
         return {format: self.folder / name for format, name in names.items()}
 
 
@@ -119,15 +121,18 @@ def run_step(environ: Mapping[str, str], log: TextIO, *, command: Sequence[str] 
     writes = [f"--write={format}={file}" for format, file in inputs.files.items()]
     ended = _run([*command, *inputs.options, *writes], environ, log)
     verdict, exit_code = _verdict(inputs.files["json"], ended, log)
+    if verdict is None:
+        # Left behind, it would be uploaded, and posted by another job.
+        inputs.files["json"].unlink(missing_ok=True)
     write_outputs(Path(environ["GITHUB_OUTPUT"]), _outputs(inputs, verdict, exit_code))
     roots = [Path(environ.get("GITHUB_WORKSPACE") or "."), Path.cwd(), inputs.config.parent]
     notes = annotate(verdict, exit_code, junit=inputs.files["junit"], roots=roots)
     if verdict is not None:
         short = short_report(verdict, situation)
         if inputs.summary:
-            write_summary(Path(environ["GITHUB_STEP_SUMMARY"]), _report(inputs.files["markdown"], short), short=short)
-        if inputs.comment:
-            notes.insert(0, _comment(inputs, situation, environ))
+            write_summary(Path(environ["GITHUB_STEP_SUMMARY"]), _report(inputs.files["summary"], short), short=short)
+    if inputs.comment:
+        notes.insert(0, _comment(inputs, situation, environ, exit_code))
     for line in annotation_commands(notes):
         print(line, file=log, flush=True)
     return exit_code
@@ -190,7 +195,7 @@ def _report(file: Path, short: str) -> str:
 
 
 def _outputs(inputs: Inputs, verdict: VerdictFile | None, exit_code: int) -> dict[str, str]:
-    written = {format: str(file) if file.exists() else "" for format, file in inputs.files.items()}
+    written = {name: str(inputs.files[name]) if inputs.files[name].exists() else "" for name in REPORTED}
     return {
         "verdict": verdict.verdict if verdict else "",
         "exit-code": str(exit_code),
@@ -199,7 +204,9 @@ def _outputs(inputs: Inputs, verdict: VerdictFile | None, exit_code: int) -> dic
     }
 
 
-def _comment(inputs: Inputs, situation: event.Situation | None, environ: Mapping[str, str]) -> Annotation:
+def _comment(
+    inputs: Inputs, situation: event.Situation | None, environ: Mapping[str, str], exit_code: int
+) -> Annotation:
     title = "evalgate comment"
     if situation is None or situation.pull is None:
         return Annotation(level="notice", title=title, message="Not a pull request, so there is no comment to write.")
@@ -209,6 +216,7 @@ def _comment(inputs: Inputs, situation: event.Situation | None, environ: Mapping
             inputs.files["json"],
             markdown if markdown.exists() else None,
             environ=environ,
+            ended=Ended(result=JobResult.FAILURE, exit_code=exit_code),
             token=inputs.token,
             login=inputs.login,
         )

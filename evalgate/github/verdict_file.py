@@ -10,14 +10,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from evalgate.errors import Fault, InputError
-from evalgate.records import VERDICT_SCHEMA, Json, Status, VerdictName
+from evalgate.records import VERDICT_SCHEMA, CommentWhen, Json, Status, VerdictName
 
 MAX_BYTES = 1_048_576
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 """It becomes an output of the step."""
 _MAX_TEXT = 4_000
+_COMMENT: dict[str, Json] = {"when": "always", "changed": True}
+"""Of a verdict that was not written by a command with a configuration."""
 _EXITS = {"pass": 0, "fail": 1}
 """Verdicts that leave no choice."""
 
@@ -35,6 +38,21 @@ class VerdictFile:
     commit: str | None
     breaches: tuple[str, ...]
     """The sentences of the gating findings that decided."""
+    comment: CommentWhen = "always"
+    """When the pull request gets a comment, as the configuration says."""
+    has_changed: bool = True
+    """Whether there is anything to tell that was not so in the baseline."""
+
+    @property
+    def unwanted(self) -> str:
+        """Why no comment is to be made; empty where one is."""
+        if self.comment == "never":
+            return "the configuration says `comment: never`"
+        if self.comment == "on_change" and not self.has_changed:
+            return "nothing has changed, and the configuration says `comment: on_change`"
+        if self.comment == "on_failure" and self.exit_code == 0:
+            return "nothing failed, and the configuration says `comment: on_failure`"
+        return ""
 
 
 def read_verdict(path: Path, *, max_bytes: int = MAX_BYTES) -> VerdictFile:
@@ -65,6 +83,8 @@ def read_verdict(path: Path, *, max_bytes: int = MAX_BYTES) -> VerdictFile:
         run_id=content["run"]["id"],
         commit=content["run"]["commit"],
         breaches=tuple(deciding),
+        comment=content.get("comment", _COMMENT)["when"],
+        has_changed=content.get("comment", _COMMENT)["changed"],
     )
 
 
@@ -91,6 +111,11 @@ def _faults(content: dict[str, Json]) -> Iterator[str]:
         isinstance(row, dict) and _is_text(row.get("sentence"), _MAX_TEXT) for row in findings
     ):
         yield '"findings" is not a list of findings with sentences'
+    comment = content.get("comment", _COMMENT)
+    if not isinstance(comment, dict) or comment.get("when") not in get_args(CommentWhen):
+        yield '"comment.when" is none of ' + ", ".join(get_args(CommentWhen))
+    elif type(comment.get("changed")) is not bool:
+        yield '"comment.changed" is neither true nor false'
 
 
 _HINT = "Write one with: evalgate run --write json=verdict.json"

@@ -16,7 +16,17 @@ from evalgate.github.event import Situation
 from evalgate.history import baseline as baselines
 from evalgate.history.git import Repository
 from evalgate.pipeline.staged import Against
-from evalgate.records import EVERY_CASE, Baseline, Exceptions, Missing, Run, Status, Verdict, VerdictName
+from evalgate.records import (
+    EVERY_CASE,
+    Baseline,
+    CommentWhen,
+    Exceptions,
+    Missing,
+    Run,
+    Status,
+    Verdict,
+    VerdictName,
+)
 from evalgate.report import model
 
 if TYPE_CHECKING:
@@ -38,6 +48,8 @@ class Judged:
         next_step: str | None = None,
         store: str | None = None,
         show_outputs: bool = False,
+        comment: CommentWhen = "always",
+        job: model.Job | None = None,
     ) -> model.Report:
         """What every format shows of it."""
         return model.build(
@@ -49,6 +61,8 @@ class Judged:
             waiver=_waiver(self.verdict),
             store=store,
             show_outputs=show_outputs,
+            comment=comment,
+            job=job,
         )
 
 
@@ -87,6 +101,14 @@ class Place:
         if self.situation is not None and self.situation.branch:
             return self.situation.branch
         return self.repository.branch() if self.repository else None
+
+    @property
+    def job(self) -> model.Job | None:
+        """The job that reports on a pull request; None elsewhere, where nobody asks for the way back to it."""
+        situation = self.situation
+        if situation is None or situation.pull is None:
+            return None
+        return model.Job(url=situation.run_url, head=situation.head_sha)
 
     def start(self) -> str | None:
         """The commit at which the search for a baseline begins in CI; None: at the run's own."""

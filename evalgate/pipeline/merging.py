@@ -62,18 +62,14 @@ def merge_shards(options: MergeOptions, *, now: datetime | None = None) -> Done:
     rules = rules if options.gated else ungated(rules)
     store = options.store or store_of(config)
     notes = [*merged.notes, *([without_its_rules(run, config)] if config is None else [])]
+    place = Place.of((options.config or DEFAULT_CONFIG).absolute().parent, options.environ)
     try:
         with open_history(store) as history:
-            judged, more = _recorded_and_judged(run, rules, config, history, options, now)
+            judged, more = _recorded_and_judged(run, rules, config, history, place, options, now)
     except StoreError as error:
-        return nothing_done(VerdictName.ERROR, str(error), rules, run.suite, now)
-    return Done(
-        judged=judged,
-        store=store,
-        show_outputs=config is not None and config.comment_outputs,
-        note="\n".join([*notes, *more]) or None,
-        next_step=merged.next_step,
-    )
+        return nothing_done(VerdictName.ERROR, str(error), rules, run.suite, now).told(config, place)
+    note = "\n".join([*notes, *more]) or None
+    return Done(judged=judged, store=store, note=note, next_step=merged.next_step).told(config, place)
 
 
 def _check_suite(run: Run, config: Config | None) -> None:
@@ -85,9 +81,14 @@ def _check_suite(run: Run, config: Config | None) -> None:
 
 
 def _recorded_and_judged(
-    run: Run, rules: Rules, config: Config | None, history: History, options: MergeOptions, now: datetime
+    run: Run,
+    rules: Rules,
+    config: Config | None,
+    history: History,
+    place: Place,
+    options: MergeOptions,
+    now: datetime,
 ) -> tuple[Judged, list[str]]:
-    place = Place.of((options.config or DEFAULT_CONFIG).absolute().parent, options.environ)
     is_there = history.has_run(run.id)
     detectable: Mapping[str, float] = {}
     if options.gated:

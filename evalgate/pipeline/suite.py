@@ -20,7 +20,7 @@ from evalgate.pipeline.judge import Judged, Place, compared_with, judge, unrecor
 from evalgate.pipeline.load import DEFAULT_CONFIG, Suite, load_config, load_suite, with_epochs
 from evalgate.pipeline.selection import Selection
 from evalgate.pipeline.sensitivity import seen_from, with_detectable
-from evalgate.records import Exceptions, Missing, Run, Usage, Verdict, VerdictName
+from evalgate.records import CommentWhen, Exceptions, Missing, Run, Usage, Verdict, VerdictName
 
 if TYPE_CHECKING:
     from evalgate.config import Config
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from evalgate.pipeline.execute import Engine
     from evalgate.pipeline.session import AskAgain
     from evalgate.pipeline.staged import Against
+    from evalgate.report.model import Job, Report
     from evalgate.runner.journal import Journal
     from evalgate.runner.journal_lines import Header
     from evalgate.runner.ports import Scorer
@@ -108,6 +109,8 @@ class Done:
     store: str | None
     """Where the run is kept; None: it is not."""
     show_outputs: bool = False
+    comment: CommentWhen = "always"
+    job: Job | None = None
     explained: tuple[Explanation, ...] = ()
     """How each finding came about, where that was asked for."""
     note: str | None = None
@@ -120,6 +123,23 @@ class Done:
     @property
     def verdict(self) -> Verdict:
         return self.judged.verdict
+
+    def told(self, config: Config | None, place: Place) -> Done:
+        """The same, with what the configuration and the job say of how it is published."""
+        if config is None:
+            return replace(self, job=place.job)
+        return replace(self, show_outputs=config.comment_outputs, comment=config.comment_when, job=place.job)
+
+    def report(self, *, reproduce: Sequence[str] = (), next_step: str | None = None) -> Report:
+        """What every format shows of it. next_step: instead of `self.next_step`."""
+        return self.judged.report(
+            reproduce=reproduce,
+            next_step=next_step or self.next_step,
+            store=self.store,
+            show_outputs=self.show_outputs,
+            comment=self.comment,
+            job=self.job,
+        )
 
 
 def run_suite(options: RunOptions, *, progress: Progress | None = None, now: datetime | None = None) -> Done:
@@ -137,10 +157,10 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     config = suite.config
     rules = config.rules if options.gated else ungated(config.rules)
     store = options.store or config.history_store
+    place = Place.of(config.base_dir, options.environ)
     lacking = config.endpoint.missing_credentials(options.environ)
     if lacking is not None:
-        return nothing_done(VerdictName.NOT_EVALUATED, lacking, rules, config.suite, now)
-    place = Place.of(config.base_dir, options.environ)
+        return nothing_done(VerdictName.NOT_EVALUATED, lacking, rules, config.suite, now).told(config, place)
     engine_of(options)
     # A run that is only recorded is to say something new to a baseline: copies would not.
     cache = cache_of(config, place, options.environ, is_fresh=options.fresh or not options.gated)
@@ -158,9 +178,9 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
                     task = _only_changed(task, built)
                 done = _run_and_judge(task, progress or Silent()) if task.suite.selected else _nothing_changed(task)
         except StoreError as error:
-            return nothing_done(VerdictName.ERROR, str(error), rules, config.suite, now)
+            return nothing_done(VerdictName.ERROR, str(error), rules, config.suite, now).told(config, place)
     note = done.note or _unbound(config, place, options.environ)
-    return replace(done, store=store if done.store else None, show_outputs=config.comment_outputs, note=note)
+    return replace(done, store=store if done.store else None, note=note).told(config, place)
 
 
 def _unbound(config: Config, place: Place, environ: Mapping[str, str]) -> str | None:
@@ -429,12 +449,13 @@ def _gate_again(store: str, config: Config | None, options: GateOptions, now: da
         judged = judge(run, against, now=now)
         if not history.verdicts(run.id):
             history.write_verdict(run.id, judged.verdict, decided=now)
-    return Done(
+    done = Done(
         judged=judged,
         store=store,
         explained=_explained(run, against, now) if options.explain else (),
         note=None if is_meant else without_its_rules(run, config),
     )
+    return done.told(config if is_meant else None, place)
 
 
 def without_its_rules(run: Run, config: Config | None) -> str:

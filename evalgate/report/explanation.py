@@ -8,6 +8,7 @@ from typing import Protocol
 from evalgate.records import EVERY_CASE, Json, Status
 from evalgate.report import markdown, markup, terminal
 from evalgate.report.escape import cell, json_document
+from evalgate.report.machine import document
 from evalgate.report.model import Report
 from evalgate.report.pages import Format
 from evalgate.report.pen import Pen
@@ -64,7 +65,7 @@ def render(report: Report, told: Sequence[Told], *, format: Format, pen: Pen | N
     pen: for text. Markdown stays within what GitHub takes: derivations that do not fit are counted.
     """
     if format == "json":
-        return json_document({**report.verdict.to_dict(), "explanation": [_document(one) for one in told]})
+        return json_document({**document(report), "explanation": [_document(one) for one in told]})
     if format == "markdown":
         return _markdown(report, told)
     pen = pen or Pen()

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from evalgate.records import VERDICT_SCHEMA, Json, Status, VerdictName
+from evalgate.records import VERDICT_SCHEMA, CommentWhen, Json, Status, VerdictName
+from evalgate.report.changed import has_changed
 from evalgate.report.escape import json_document
 from evalgate.report.model import Report
 
 
 def render(report: Report) -> str:
     """The verdict as indented JSON that ends in a line feed: the same verdict gives the same bytes."""
-    return json_document(report.verdict.to_dict())
+    return json_document(document(report))
+
+
+def document(report: Report) -> dict[str, Json]:
+    """The verdict, and last what the job that comments has to know and has no configuration to read from."""
+    comment = {"when": report.comment, "changed": has_changed(report.verdict)}
+    return {**report.verdict.to_dict(), "comment": comment}
 
 
 def verdict_schema() -> dict[str, Json]:
     """JSON Schema (2020-12) of the verdict. Within `/1` keys may be added: readers ignore unknown ones."""
-    return {
+    described: dict[str, Json] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "evalgate verdict",
         **_record(
@@ -58,6 +65,10 @@ def verdict_schema() -> dict[str, Json]:
             selection=_TEXT_OR_NULL,
         ),
     }
+    described["properties"]["comment"] = _record(
+        when={"enum": list(get_args(CommentWhen))}, changed={"type": "boolean"}
+    )
+    return described
 
 
 def _record(**properties: Json) -> dict[str, Json]:

@@ -1,16 +1,19 @@
 """A report as GitHub Markdown, for the comment on a pull request and the job summary. Decides nothing.
 
 It fits a budget by leaving out rows and parts in a fixed order (`_LEVELS`), and says how many: text is never cut inside
-a table. What others wrote passes through `escape`; what a model wrote is left out unless the report asks for it.
+a table. The verdict, its reason, and the way to the job stay. What others wrote passes through `escape`; what a model
+wrote is left out unless the report asks for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 from evalgate.records import EVERY_CASE, Finding, Status, VerdictName
 from evalgate.report import markup
+from evalgate.report.changed import has_changed
 from evalgate.report.escape import cell, code, fence
 from evalgate.report.model import (
     CategoryRow,
@@ -29,17 +32,24 @@ from evalgate.report.pages import Passage, passage
 from evalgate.report.phrases import (
     CASE_LISTS,
     EVERY_CASE_NAME,
+    NOTHING_CHANGED,
     STATUS_WORDS,
     UNDECIDED,
+    baseline_facts,
     baseline_line,
+    calls_and_cost,
     run_line,
     says_nothing_on_quality,
+    short,
     title,
     usage_line,
 )
 
-BUDGET = 60_000
-"""Below the 65,536 at which GitHub refuses a comment; counted in bytes, which no other way of counting exceeds."""
+BUDGET = 56_000
+"""Of 60,000 for a whole comment, so that the publisher's marker and a banner fit; GitHub refuses one at 65,536. Counted
+in bytes, which no other way of counting exceeds."""
+SUMMARY_BUDGET = 1_000_000
+"""Below the 1,048,576 bytes at which GitHub drops a step's summary whole."""
 
 NAME_LIMIT = 120
 SENTENCE_LIMIT = 800
@@ -75,6 +85,10 @@ class _Room:
     limits: int = 20
 
 
+_SUMMARY = _Room(
+    answers=1_000, listed=5_000, improved=10_000, regressed=10_000, passing=10_000, causes=1_000, notes=1_000,
+    commands=100, failing=10_000, sentences=1_000, limits=100,
+)  # fmt: skip
 _LEVELS = (
     _Room(),
     _Room(answers=5),
@@ -95,35 +109,47 @@ _LEVELS = (
 
 
 def render(report: Report, *, budget: int = BUDGET) -> str:
-    """The report as Markdown of at most `budget` bytes in UTF-8, the verdict first.
+    """The report as Markdown of at most `budget` bytes in UTF-8, the verdict first; one line where nothing has changed.
 
     A budget below what the verdict itself needs (some 3,000 bytes, more for hostile names) is exceeded by that much.
     """
+    if has_changed(report.verdict):
+        return _fitting(report, _LEVELS, budget)
+    line = _one_line(report)
+    folded = (markup.fold(line, "\n\n".join(_details(report, room))) + "\n" for room in _LEVELS)
+    return next((text for text in folded if len(text.encode()) <= budget), f"{line}\n")
+
+
+def render_summary(report: Report, *, budget: int = SUMMARY_BUDGET) -> str:
+    """The same for a job's summary: as many rows as fit its larger budget, and open even where nothing has changed."""
+    return _fitting(report, (_SUMMARY, *_LEVELS), budget)
+
+
+def _fitting(report: Report, levels: Sequence[_Room], budget: int) -> str:
     text = ""
-    for room in _LEVELS:
-        text = _compose(report, room)
+    for room in levels:
+        text = markup.page([_alert(report), *_details(report, room)])
         if len(text.encode()) <= budget:
             return text
-    shortest = markup.page([_alert(report)])
+    shortest = markup.page([_alert(report), _job(report)])
     return shortest if len(shortest.encode()) < len(text.encode()) else text
 
 
-def _compose(report: Report, room: _Room) -> str:
-    return markup.page(
-        [
-            _alert(report),
-            _baseline(report),
-            _categories(report, room),
-            _sentences(report, room),
-            _limits(report, room),
-            _flips(report, room),
-            _failures(report, room),
-            _case_lists(report, room),
-            _notes(report, room),
-            _reproduce(report, room),
-            _footer(report),
-        ]
+def _details(report: Report, room: _Room) -> list[str]:
+    """Everything below the verdict that has something to say."""
+    parts = (
+        _baseline(report),
+        _categories(report, room),
+        _sentences(report, room),
+        _limits(report, room),
+        _flips(report, room),
+        _failures(report, room),
+        _case_lists(report, room),
+        _notes(report, room),
+        _reproduce(report, room),
+        _footer(report),
     )
+    return [part for part in parts if part]
 
 
 def _alert(report: Report) -> str:
@@ -134,6 +160,24 @@ def _alert(report: Report) -> str:
     if report.next_step:
         lines += ["", f"**Next:** {cell(report.next_step, limit=SENTENCE_LIMIT)}"]
     return "\n".join(f"> {line}".rstrip() for line in lines)
+
+
+def _one_line(report: Report) -> str:
+    """What there is to say where nothing has changed, as HTML: Markdown is not read inside a summary."""
+    verdict = report.verdict
+    suite = f" · {cell(verdict.suite, limit=NAME_LIMIT)}" if verdict.suite else ""
+    notes = count(len(verdict.notes), "note") if verdict.notes else ""
+    facts = (NOTHING_CHANGED, baseline_facts(verdict), calls_and_cost(verdict), notes)
+    told = [cell(verdict.reason, limit=SENTENCE_LIMIT), *(cell(fact, limit=SENTENCE_LIMIT) for fact in facts if fact)]
+    return f"✅ <b>{cell(title(verdict))}</b>{suite}: {' · '.join([*told, *([_job(report)] if report.job else [])])}"
+
+
+def _job(report: Report) -> str:
+    """The way back to the job, and to the commit that it was about; empty outside CI."""
+    if report.job is None:
+        return ""
+    head = cell(short(report.job.head), limit=NAME_LIMIT)
+    return f'<a href="{escape(report.job.url)}">whole report</a> for {head}'
 
 
 def _baseline(report: Report) -> str:
@@ -278,7 +322,8 @@ def _reproduce(report: Report, room: _Room) -> str:
 def _footer(report: Report) -> str:
     verdict = report.verdict
     parts = [run_line(verdict), usage_line(verdict), f"alpha {verdict.alpha:g}"]
-    return f"<sub>{cell(' · '.join(part for part in parts if part), limit=SENTENCE_LIMIT)}</sub>"
+    told = cell(" · ".join(part for part in parts if part), limit=SENTENCE_LIMIT)
+    return f"<sub>{' · '.join(part for part in (_job(report), told) if part)}</sub>"
 
 
 def ids(case_ids: Sequence[str], shown: int) -> str:

@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 from evalgate.records import (
     EVERY_CASE,
     CaseRef,
+    CommentWhen,
     Failed,
     Finding,
     Json,
@@ -92,6 +93,16 @@ class CategoryRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Job:
+    """The CI job that a report comes from."""
+
+    url: str
+    """Where its log and the whole report are."""
+    head: str
+    """The commit that the author pushed; what was run may be its test merge."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """Everything that a renderer shows."""
 
@@ -106,6 +117,10 @@ class Report:
     """Where the run was recorded."""
     show_outputs: bool = False
     """Whether what a model wrote may stand where others read it: Markdown and JUnit. The terminal always shows it."""
+    comment: CommentWhen = "always"
+    """When the pull request gets a comment."""
+    job: Job | None = None
+    """None outside CI."""
 
 
 def build(
@@ -118,6 +133,8 @@ def build(
     waiver: str | None = None,
     store: str | None = None,
     show_outputs: bool = False,
+    comment: CommentWhen = "always",
+    job: Job | None = None,
 ) -> Report:
     """A report on a verdict, with the answers, causes and places that the two sides recorded.
 
@@ -131,6 +148,8 @@ def build(
         next_step=next_step or _next_step(verdict, waiver),
         store=store,
         show_outputs=show_outputs,
+        comment=comment,
+        job=job,
     )
 
 

@@ -5,7 +5,7 @@ What stands here may hold names that others wrote (suite, branch, category): ren
 
 from __future__ import annotations
 
-from evalgate.records import Status, Verdict, VerdictName
+from evalgate.records import BaselineSummary, Status, Usage, Verdict, VerdictName
 from evalgate.report.model import let_through
 from evalgate.report.numbers import age, count, money, seconds
 
@@ -48,6 +48,10 @@ UNDECIDED = "Nothing was decided. What has a score, for reading only:"
 """Above the table where the verdict is no statement on quality."""
 
 
+NOTHING_CHANGED = "no case flipped"
+"""Where `has_changed` is false."""
+
+
 def says_nothing_on_quality(verdict: Verdict) -> bool:
     """Whether the rules' outcomes in the table count for nothing."""
     return verdict.verdict in (VerdictName.ERROR, VerdictName.NOT_COMPARABLE, VerdictName.NOT_EVALUATED)
@@ -68,28 +72,44 @@ def baseline_line(verdict: Verdict) -> str | None:
     baseline = verdict.baseline
     if baseline.kind == "missing":
         return None if baseline.why in verdict.reason else f"No baseline: {baseline.why}"
+    which = baseline.ids[0] if baseline.ids else "unnamed"
+    return f"Baseline: run {which} ({', '.join(_facts(baseline))}): {baseline.why}"
+
+
+def baseline_facts(verdict: Verdict) -> str:
+    """The same in a few words: `baseline commit c0ffee0000, 3 commits behind`; empty where there is none."""
+    return "" if verdict.baseline.kind == "missing" else f"baseline {', '.join(_facts(verdict.baseline))}"
+
+
+def _facts(baseline: BaselineSummary) -> list[str]:
     facts = [f"commit {short(baseline.commit)}"] if baseline.commit else []
     if baseline.behind is not None:
         facts.append(f"{count(baseline.behind, 'commit')} behind")
     facts.append(f"{age(baseline.age_s)} old" if baseline.age_s is not None else "of unknown age")
     if len(baseline.ids) > 1:
         facts.append(f"{len(baseline.ids)} runs pooled")
-    which = baseline.ids[0] if baseline.ids else "unnamed"
-    return f"Baseline: run {which} ({', '.join(facts)}): {baseline.why}"
+    return facts
+
+
+def calls_and_cost(verdict: Verdict) -> str:
+    """What the run took: `812 calls (400 saved), cost 0.42 USD`."""
+    return f"{_calls(verdict.usage)}, cost {money(verdict.usage.cost_usd)}"
+
+
+def _calls(usage: Usage) -> str:
+    saved = f" ({usage.calls_saved:,} saved)" if usage.calls_saved else ""
+    return count(usage.calls, "call") + saved
 
 
 def usage_line(verdict: Verdict) -> str:
     """Calls, tokens, cost and time of the run."""
     usage = verdict.usage
-    calls = count(usage.calls, "call")
-    if usage.calls_saved:
-        calls += f" ({usage.calls_saved:,} saved)"
     tokens = (
         "tokens unknown"
         if usage.tokens_in is None and usage.tokens_out is None
         else f"{_tokens(usage.tokens_in)} tokens in, {_tokens(usage.tokens_out)} out"
     )
-    parts = [calls, tokens, f"cost {money(usage.cost_usd)}"]
+    parts = [_calls(usage), tokens, f"cost {money(usage.cost_usd)}"]
     if usage.wall_s is not None:
         parts.append(seconds(usage.wall_s))
     return ", ".join(parts)

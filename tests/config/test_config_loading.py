@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,35 @@ def test_absent_sections_take_their_defaults(folder: Path) -> None:
     assert (found.suite, found.evalsets, found.endpoint) == ("s", ("a.yaml",), Code(callable="m:f"))
     assert (found.judge, found.comment_outputs, found.history_outputs, found.gate) == (None, False, "hashes", {})
     assert found.history_store == f"sqlite:///{folder.resolve()}/.evalgate/history.db"
+
+
+@pytest.mark.parametrize(
+    ("written", "when", "outputs"),
+    [
+        ("on_failure", "on_failure", False),
+        ("{when: never}", "never", False),
+        ("{outputs: true}", "always", True),
+        ("", "always", False),
+    ],
+)
+def test_a_bare_word_says_when_there_is_a_comment(folder: Path, written: str, when: str, outputs: bool) -> None:
+    """`comment: on_change` is short for `comment: {when: on_change}`."""
+    found = config(_write(folder, SMALL + f"comment: {written}\n"))
+    assert (found.comment_when, found.comment_outputs) == (when, outputs)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("on-change", "must be 'always', 'on_change', 'on_failure' or 'never'. Did you mean `on_change`?"),
+        ("true", "`comment` is a mapping, or what its `when` is"),
+        ("[always]", "`comment` is a mapping, or what its `when` is"),
+    ],
+)
+def test_another_word_is_refused(folder: Path, written: str, message: str) -> None:
+    """With the one that may have been meant."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        config(_write(folder, SMALL + f"comment: {written}\n"))
 
 
 def test_an_empty_section_is_an_absent_one(folder: Path) -> None:

@@ -27,6 +27,7 @@ CONFIG: dict[str, Any] = {
     "gate": {"alpha": 0.05},
     "exceptions": "accepted.yaml",
     "history": {"store": "sqlite:///.evalgate/history.db", "branch": "evalgate-history"},
+    "comment": "on_change",
 }
 EVALSET: dict[str, Any] = {
     "name": "refunds",
@@ -73,6 +74,9 @@ def test_the_examples_are_valid() -> None:
         {"endpoint": {"kind": "opnai"}},
         {"endpoint": {"kind": "python", "callable": "m:f", "modle": "x"}},
         {"comment": {"outputs": "yes"}},
+        {"comment": {"when": "sometimes"}},
+        {"comment": "sometimes"},
+        {"comment": True},
         {"exceptions": ["accepted.yaml"]},
         {"exceptions": ""},
         {"baseline_endpoint": {"kind": "python", "callable": "m:f", "modle": "x"}},

@@ -52,6 +52,8 @@ def environment(folder: Path, event: str, payload: Any, **changes: str) -> dict[
         "GITHUB_SERVER_URL": "https://github.com",
         "GITHUB_RUN_ID": "100",
         "GITHUB_RUN_ATTEMPT": "1",
+        "GITHUB_WORKFLOW": "evalgate",
+        "GITHUB_WORKFLOW_REF": f"{REPOSITORY}/.github/workflows/evalgate.yml@refs/pull/7/merge",
         "GITHUB_SHA": MERGE if is_pull else HEAD,
         "GITHUB_REF": "refs/pull/7/merge" if is_pull else "refs/heads/main",
         "GITHUB_REF_NAME": "7/merge" if is_pull else "main",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import stat
 import sys
 from dataclasses import dataclass, field
@@ -75,6 +76,7 @@ class Job:
         if verdict is not None:
             verdict_file, markdown = write_verdict(self.folder / "made", verdict, report)
             verdict_file.rename(ready / "json")
+            shutil.copy(markdown, ready / "summary")
             markdown.rename(ready / "markdown")
             (ready / "junit").write_text(junit(("late-01", "evalsets/refunds.yaml", 4)))
 
@@ -195,7 +197,8 @@ def test_inputs_become_options(tmp_path: Path) -> None:
             "run", "--config", "evalgate.yaml", "--store", "sqlite:///h.db", "--category", "refunds", "--category",
             "safety", "--category", "billing", "--limit", "20", "--changed-only",
             *(f"--write={kind}={job.folder}/temp/evalgate-report/{name}"
-              for kind, name in (("json", "verdict.json"), ("markdown", "report.md"), ("junit", "junit.xml"))),
+              for kind, name in (("json", "verdict.json"), ("markdown", "report.md"), ("summary", "summary.md"),
+                                  ("junit", "junit.xml"))),
         ]  # fmt: skip
         assert job.seen()["env"]["PWD"].endswith("/sub")
 
@@ -241,13 +244,15 @@ def test_a_run_without_a_verdict_gives_its_exit_code_and_no_verdict(tmp_path: Pa
     """Nothing of an earlier run in the same folder is taken for this one's."""
     with FakeGitHub() as github:
         job = Job(tmp_path, github)
+        github.heads[7] = HEAD
         job.lay_ready(make_verdict(), exit_code=0)
         assert job.run().outputs["verdict"] == "pass"
         job.lay_ready(None, exit_code=exit_code, said=b"evalgate.yaml:3:1: unknown key\n")
         ended = job.run(comment="true")
         assert (ended.exit_code, ended.outputs["verdict"], ended.outputs["json"]) == (exit_code, "", "")
         assert "unknown key" in ended.log and "::error" in ended.log
-        assert ended.summary == "" and github.bodies(7) == []
+        assert ended.summary == ""
+        assert len(texts(github)) == 1 and f"exit code {exit_code} " in texts(github)[0]
 
 
 def test_a_run_that_says_0_without_a_verdict_has_shown_nothing(tmp_path: Path) -> None:

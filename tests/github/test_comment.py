@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evalgate.errors import GitHubError
 from evalgate.github.client import GitHub, connect
-from evalgate.github.comment import Action, Marker, Posted, post
+from evalgate.github.comment import Action, Marker, Posted, post, post_unevaluated
 
 HEAD = "a" * 40
 OTHER = "b" * 40
@@ -25,16 +25,8 @@ def client(github: FakeGitHub) -> GitHub:
 
 def say(github: FakeGitHub, body: str = "report", **changes: Any) -> Posted:
     github.heads.setdefault(7, HEAD)
-    arguments = {
-        "pull": 7,
-        "suite": "support-bot",
-        "body": body,
-        "short_body": "short",
-        "head_sha": HEAD,
-        "run_id": 100,
-        "run_attempt": 1,
-        **changes,
-    }
+    about = {name: changes.pop(name) for name in ("suite", "run_id", "run_attempt", "workflow") if name in changes}
+    arguments = {"pull": 7, "marker": replace(MARKER, **about), "body": body, "short_body": "short", **changes}
     return post(client(github), **arguments)
 
 
@@ -205,3 +197,128 @@ def test_every_suite_name_survives_the_marker(suite: str) -> None:
     marker = replace(MARKER, suite=suite.encode("utf-8", "replace").decode("utf-8"))
     assert Marker.of(f"{marker}\r\nrest") == marker
     assert str(marker).count("-->") == 1 and "--" not in str(marker)[4:-3]
+
+
+# ---- whether one is made ------------------------------------------------------------------------------------
+
+
+def test_an_unwanted_comment_is_not_made_but_kept_up_to_date() -> None:
+    """Where the configuration wants none now, none is made; a red one of an earlier push does not stay."""
+    with FakeGitHub() as github:
+        assert say(github, unwanted="nothing failed") == Posted(action=Action.SKIPPED, why="nothing failed")
+        assert github.bodies(7) == []
+        say(github, "FAIL", run_id=101)
+        assert say(github, "PASS", run_id=102, unwanted="nothing failed").action is Action.EDITED
+        assert texts(github) == ["PASS"]
+
+
+def test_a_locked_conversation_is_no_fault() -> None:
+    """Nobody can comment there: said, and nothing is tried again."""
+    with FakeGitHub() as github:
+        locked = Trouble("POST", ".*", 403, body='{"message": "Unable to create comment because issue is locked."}')
+        github.troubles.append(locked)
+        posted = say(github)
+        assert posted.action is Action.SKIPPED and "the conversation is locked" in posted.why
+
+
+# ---- no verdict ---------------------------------------------------------------------------------------------
+
+WORKFLOW = ".github/workflows/evalgate.yml"
+
+
+def tell(github: FakeGitHub, **changes: Any) -> Posted:
+    github.heads.setdefault(7, HEAD)
+    about = {"suite": "", "run_id": 200, "workflow": WORKFLOW}
+    about |= {name: changes.pop(name) for name in ("suite", "run_id", "run_attempt", "workflow") if name in changes}
+    arguments = {"pull": 7, "marker": replace(MARKER, **about), "body": "not evaluated", **changes}
+    return post_unevaluated(client(github), **arguments)
+
+
+def test_a_run_without_a_verdict_leaves_no_earlier_one_standing() -> None:
+    """The green comment of the push before says that this commit was not evaluated; the next verdict replaces that."""
+    with FakeGitHub() as github:
+        say(github, "PASS", workflow=WORKFLOW)
+        assert tell(github).action is Action.EDITED
+        assert texts(github) == ["not evaluated"]
+        assert say(github, "PASS again", workflow=WORKFLOW, run_id=201).action is Action.EDITED
+        assert texts(github) == ["PASS again"]
+
+
+def test_every_suite_of_the_workflow_is_told_and_no_other_workflows() -> None:
+    """A job that ended at the checkout does not know its suite, but does know its workflow."""
+    with FakeGitHub() as github:
+        say(github, "one", suite="one", workflow=WORKFLOW)
+        say(github, "two", suite="two", workflow=WORKFLOW)
+        say(github, "other", suite="other", workflow=".github/workflows/other.yml")
+        tell(github)
+        assert texts(github) == ["not evaluated", "not evaluated", "other"]
+        assert say(github, "other again", suite="other", workflow=".github/workflows/other.yml", run_id=150)
+        assert texts(github)[2] == "other again"
+
+
+def test_what_this_very_run_has_reported_stays() -> None:
+    """Of two suites in one workflow, one crashes: the other one's report on the same commit is true."""
+    with FakeGitHub() as github:
+        say(github, "one", suite="one", workflow=WORKFLOW, run_id=200)
+        assert tell(github) == Posted(action=Action.SKIPPED, why="this run, or a newer one, has already reported")
+        say(github, "two of the push before", suite="two", workflow=WORKFLOW, run_id=199)
+        tell(github)
+        assert texts(github) == ["one", "not evaluated"]
+        say(github, "two", suite="two", workflow=WORKFLOW, run_id=200)
+        assert texts(github) == ["one", "two"]
+
+
+def test_a_comment_of_an_unknown_workflow_keeps_its_age() -> None:
+    """Its own workflow's next report comes through, however the numbers of their runs compare."""
+    with FakeGitHub() as github:
+        say(github, "old", run_id=100)
+        tell(github, run_id=200)
+        assert texts(github) == ["not evaluated"]
+        assert say(github, "new", run_id=150).action is Action.EDITED
+        assert texts(github) == ["new"]
+
+
+def test_the_first_push_that_is_not_evaluated_is_told_and_taken_over() -> None:
+    """Where there is no comment one is made, edited by the next crash, and becomes the first suite's."""
+    with FakeGitHub() as github:
+        assert tell(github).action is Action.CREATED
+        assert tell(github, run_id=201).action is Action.EDITED
+        assert say(github, "one", suite="one", workflow=WORKFLOW, run_id=202).action is Action.EDITED
+        assert say(github, "two", suite="two", workflow=WORKFLOW, run_id=202).action is Action.CREATED
+        assert texts(github) == ["one", "two"]
+
+
+def test_a_crash_of_this_run_is_not_taken_over_by_another_suite_of_it() -> None:
+    """That suite is still without a verdict."""
+    with FakeGitHub() as github:
+        tell(github)
+        say(github, "one", suite="one", workflow=WORKFLOW, run_id=200)
+        assert sorted(texts(github)) == ["not evaluated", "one"]
+
+
+def test_a_crash_left_beside_the_suites_own_comment_is_removed() -> None:
+    """One slot a suite: the comment that has its history stays."""
+    with FakeGitHub() as github:
+        tell(github, run_id=99)
+        say(github, "old", run_id=100)
+        say(github, "new", run_id=101, workflow=WORKFLOW)
+        assert texts(github) == ["new"]
+
+
+@pytest.mark.parametrize("suite", ["", "support-bot"])
+def test_a_late_crash_says_nothing(suite: str) -> None:
+    """Neither over a newer run, nor on a commit that is no longer the head."""
+    with FakeGitHub() as github:
+        say(github, "newer", run_id=201, workflow=WORKFLOW)
+        assert tell(github, suite=suite).action is Action.SKIPPED
+        github.heads[7] = OTHER
+        assert tell(github, suite=suite, run_id=300).action is Action.SKIPPED
+        assert texts(github) == ["newer"]
+
+
+def test_a_skipped_job_makes_no_comment_but_corrects_one() -> None:
+    """A push that touches nothing of the suite is no news; an earlier commit's report is not about it either."""
+    with FakeGitHub() as github:
+        assert tell(github, unwanted="skipped") == Posted(action=Action.SKIPPED, why="skipped")
+        say(github, "old", workflow=WORKFLOW)
+        assert tell(github, unwanted="skipped").action is Action.EDITED

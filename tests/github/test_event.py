@@ -46,6 +46,7 @@ def test_a_pull_request_is_read_whole(tmp_path: Path) -> None:
         is_fork=False,
         is_dependabot=False,
         default_branch="main",
+        workflow=".github/workflows/evalgate.yml",
     )
 
 

@@ -14,7 +14,7 @@ from verdicts import SENTENCE, failed_verdict, make_verdict, write_verdict
 
 from evalgate.errors import InputError
 from evalgate.github.comment import Action
-from evalgate.github.publish import comment_from_files
+from evalgate.github.publish import Ended, JobResult, comment_from_files
 from evalgate.github.verdict_file import MAX_BYTES, read_verdict
 from evalgate.records import VerdictName
 
@@ -51,6 +51,9 @@ def test_the_deciding_sentences_are_found(tmp_path: Path) -> None:
         ({"run": {"id": None, "commit": 7}}, '"run.commit"'),
         ({"findings": [{}]}, '"findings"'),
         ({"findings": None}, '"findings"'),
+        ({"comment": None}, '"comment.when"'),
+        ({"comment": {"when": ["always"], "changed": True}}, '"comment.when"'),
+        ({"comment": {"when": "always", "changed": 1}}, '"comment.changed"'),
     ],
 )
 def test_a_file_of_another_shape_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -83,11 +86,18 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def comment(
     folder: Path, github: FakeGitHub, *, report: str = "# report\n", payload: Any = None, **changes: Any
 ) -> Any:
+    ended = changes.pop("ended", None)
     verdict, markdown = write_verdict(folder, changes.pop("verdict", make_verdict()), report)
+    if "mode" in changes:
+        content = json.loads(verdict.read_text("utf-8"))
+        verdict.write_text(json.dumps({**content, "comment": changes.pop("mode")}), "utf-8")
+    if "content" in changes:
+        content = changes.pop("content")
+        verdict.unlink() if content is None else verdict.write_text(content, "utf-8")
     environ = environment(folder, "pull_request", payload or pull_request(), **changes)
     github.heads[7] = HEAD
     environ |= {"GITHUB_API_URL": github.api_url, "GITHUB_TOKEN": "token-1"}
-    return comment_from_files(verdict, markdown if report else None, environ=environ)
+    return comment_from_files(verdict, markdown if report else None, environ=environ, ended=ended)
 
 
 def test_the_report_becomes_the_comment(tmp_path: Path) -> None:
@@ -150,3 +160,79 @@ def test_outside_a_pull_request_there_is_nothing_to_write_to(tmp_path: Path) -> 
         comment_from_files(verdict, environ=environment(tmp_path, "push", {}))
     with pytest.raises(InputError, match="not GitHub Actions"):
         comment_from_files(verdict, environ={})
+
+
+@pytest.mark.parametrize(
+    ("when", "changed", "verdict", "is_made"),
+    [
+        ("always", False, make_verdict(), True),
+        ("on_change", False, make_verdict(), False),
+        ("on_change", True, make_verdict(), True),
+        ("on_failure", True, make_verdict(), False),
+        ("on_failure", True, make_verdict(VerdictName.NO_BASELINE, 0), False),
+        ("on_failure", True, failed_verdict(), True),
+        ("on_failure", True, make_verdict(VerdictName.ERROR, 3), True),
+        ("never", True, failed_verdict(), False),
+    ],
+)
+def test_a_comment_is_made_when_the_configuration_says(
+    tmp_path: Path, when: str, changed: bool, verdict: Any, is_made: bool
+) -> None:
+    """The verdict file says it; whatever it says, a comment that is there is brought up to date."""
+    with FakeGitHub() as github:
+        mode = {"when": when, "changed": changed}
+        posted = comment(tmp_path, github, verdict=verdict, mode=mode)
+        assert posted.action is (Action.CREATED if is_made else Action.SKIPPED)
+        assert is_made or f"comment: {when}" in posted.why
+    with FakeGitHub() as github:
+        comment(tmp_path, github, report="# old\n")
+        assert comment(tmp_path, github, verdict=verdict, mode=mode).action is Action.EDITED
+        assert github.bodies(7)[0].endswith("# report\n")
+
+
+# ---- without a verdict ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("result", "exit_code", "why"),
+    [
+        (JobResult.FAILURE, 2, "exit code 2 (the configuration or the input is wrong)"),
+        (JobResult.FAILURE, 70, "exit code 70 (evalgate itself failed)"),
+        (JobResult.FAILURE, 130, "exit code 130 (it was interrupted)"),
+        (JobResult.FAILURE, 3, "exit code 3 (it could not be evaluated)"),
+        (JobResult.FAILURE, 9, "exit code 9."),
+        (JobResult.FAILURE, None, "the job failed before there was a verdict"),
+        (JobResult.CANCELLED, 130, "the job was cancelled"),
+        (JobResult.SUCCESS, None, "the job left no verdict"),
+        (JobResult.SKIPPED, None, "the job was skipped"),
+    ],
+)
+def test_a_green_comment_does_not_outlive_a_crash(
+    tmp_path: Path, result: JobResult, exit_code: int | None, why: str
+) -> None:
+    """The comment says which commit has no verdict, why, and where the log is."""
+    with FakeGitHub() as github:
+        comment(tmp_path, github, report="# PASS\n", GITHUB_RUN_ID="99")
+        posted = comment(tmp_path, github, content=None, ended=Ended(result=result, exit_code=exit_code))
+        assert posted.action is Action.EDITED
+        ((body),) = github.bodies(7)
+        assert "PASS" not in body and f"no verdict on {HEAD[:10]}" in body
+        assert why in body and "/actions/runs/100" in body
+
+
+def test_a_crash_before_the_first_comment_is_told(tmp_path: Path) -> None:
+    """A checkout that failed leaves neither a verdict nor a suite's name; a job that was skipped is no news."""
+    with FakeGitHub() as github:
+        assert comment(tmp_path, github, content=None, ended=Ended(result=JobResult.SKIPPED)).action is Action.SKIPPED
+        assert comment(tmp_path, github, content=None, ended=Ended(result=JobResult.FAILURE)).action is Action.CREATED
+        assert "**NOT EVALUATED**" in github.bodies(7)[0]
+
+
+@pytest.mark.parametrize("content", ["{", '{"schema": "evalgate.verdict/9"}'])
+def test_a_garbled_verdict_is_told_on_both_sides(tmp_path: Path, content: str) -> None:
+    """The comment does not keep an earlier verdict, and the job that comments fails."""
+    with FakeGitHub() as github:
+        comment(tmp_path, github, report="# PASS\n", GITHUB_RUN_ID="99")
+        with pytest.raises(InputError, match=r"verdict\.json"):
+            comment(tmp_path, github, content=content, ended=Ended(result=JobResult.SUCCESS))
+        assert "NOT EVALUATED" in github.bodies(7)[0]

@@ -171,3 +171,9 @@ def test_a_job_of_its_own_posts_a_finished_verdict(tmp_path: Path) -> None:
         assert github.bodies(7)[0].endswith("\n# report\n")
         ended = project.run("pull_request", pull_request(), MERGE, action, verdict=str(tmp_path / "absent.json"))
         assert ended.exit_code == 2 and "absent.json: cannot be read" in ended.log
+        crashed = {"verdict": str(tmp_path / "absent.json"), "job-result": "failure", "exit-code": "70"}
+        ended = project.run("pull_request", pull_request(), MERGE, action, **crashed)
+        assert (ended.exit_code, ended.log) == (0, "comment edited\n")
+        assert "exit code 70" in github.bodies(7)[0]
+        ended = project.run("pull_request", pull_request(), MERGE, action, **{**crashed, "job-result": "bad"})
+        assert ended.exit_code == 2 and "--job-result: 'bad' is unknown" in ended.log
