@@ -1,11 +1,11 @@
 """Results, a baseline and rules in; a verdict, or the next calls, out. Pure: knows no file, clock, network or store."""
 
-from evalgate.gate.decide import decide, summary_of, without_results
+from evalgate.gate.decide import decide, is_stale, summary_of, without_results
 from evalgate.gate.looks import first_step
 from evalgate.gate.plan import Doubt, More, NextCalls, Planner
 from evalgate.gate.rules import OFF, Response, Rule, Rules, When, parse_rules, schema
 
 __all__ = [
     "OFF", "Doubt", "More", "NextCalls", "Planner", "Response", "Rule", "Rules", "When",
-    "decide", "first_step", "parse_rules", "schema", "summary_of", "without_results",
+    "decide", "first_step", "is_stale", "parse_rules", "schema", "summary_of", "without_results",
 ]  # fmt: skip

@@ -59,11 +59,13 @@ def decide(
     found = settled(judged, rules, today)
     found = sorted(found, key=lambda finding: (finding.category, finding.rule, finding.against != "baseline"))
     summary = summary_of(baseline, now)
-    name, reason = _verdict(judged, baseline, rules, found, summary)
+    lacking = _without_baseline(judged, baseline, rules, _judging(found))
+    stale = _stale(baseline, rules, _judging(found), summary)
+    name, reason = _verdict(judged, rules, found, lacking, stale)
     drifts = confirm.events(candidate, judged.fresh, {f_key(f): f.sentence for f in found if f.against == "baseline"})
     return Verdict(
         verdict=name,
-        exit_code=_exit_code(name, rules, is_stale=_is_stale(summary, rules), has_drifted=bool(drifts)),
+        exit_code=_exit_code(name, rules, lacking, stale, has_drifted=bool(drifts)),
         reason=reason,
         findings=tuple(found),
         categories=summaries(sides, rules),
@@ -116,10 +118,11 @@ def f_key(finding: Finding) -> tuple[str, str]:
     return finding.rule, finding.category
 
 
-def _exit_code(name: VerdictName, rules: Rules, *, is_stale: bool, has_drifted: bool) -> int:
+def _exit_code(name: VerdictName, rules: Rules, lacking: str | None, stale: str | None, *, has_drifted: bool) -> int:
     """As `exit_code`; a stale baseline and drift have answers of their own under `when`."""
-    if name is VerdictName.NO_BASELINE and is_stale:
-        return 3 if rules.when.stale is Response.STOP else 0
+    if name is VerdictName.NO_BASELINE and stale is not None:
+        is_stopped = rules.when.stale is Response.STOP or (lacking is not None and exit_code(name, rules) == 3)
+        return 3 if is_stopped else 0
     if name is not VerdictName.FAIL and has_drifted and rules.when.drift is Response.STOP:
         return 3
     return exit_code(name, rules)
@@ -152,12 +155,19 @@ def exit_code(name: VerdictName, rules: Rules) -> int:
 # ---- the verdict ------------------------------------------------------------------------------------------
 
 
+def _judging(found: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in found if finding.rule != "error_rate"]
+
+
 def _verdict(
-    judged: Judgement, baseline: Baseline, rules: Rules, found: Sequence[Finding], summary: BaselineSummary
+    judged: Judgement, rules: Rules, found: Sequence[Finding], lacking: str | None, stale: str | None
 ) -> tuple[VerdictName, str]:
-    """The first name that applies, with the sentence that says why; drift and what was not confirmed are named too."""
+    """The first name that applies, with the sentence that says why; drift and what was not confirmed are named too.
+
+    lacking, stale: why drops could not be judged, or not by a baseline of today.
+    """
     sides = judged.sides
-    judging = [finding for finding in found if finding.rule != "error_rate"]
+    judging = _judging(found)
     quality = [finding for finding in judging if finding.gating]
     # What has changed is not comparable: where only that was run, this is how it should be, and floors are judged.
     is_of_changes = sides.candidate.metadata.get("changed_since") is not None
@@ -166,15 +176,14 @@ def _verdict(
         (VerdictName.ERROR, could_not_evaluate(sides, rules)),
         (VerdictName.NOT_COMPARABLE, None if is_of_changes else apart),
         (VerdictName.FAIL, _failure(quality, sides)),
-        (VerdictName.NO_BASELINE, _without_baseline(judged, baseline, rules, judging, summary)),
+        (VerdictName.NO_BASELINE, lacking or (stale and f"{stale}; nothing is proven to be worse than it")),
         (VerdictName.INCONCLUSIVE, apart if is_of_changes and apart else _inconclusive(judging)),
     )
     for name, reason in checks:
         if reason is not None:
             # What could not be evaluated says nothing of drift either.
-            return name, reason if name is VerdictName.ERROR else reason + _asides(judged, found) + _age(
-                name, summary, rules
-            )
+            too = f"; {stale}" if stale is not None and stale not in reason else ""
+            return name, reason if name is VerdictName.ERROR else reason + _asides(judged, found) + too
     return VerdictName.PASS, _pass(sides, quality) + _asides(judged, found)
 
 
@@ -194,13 +203,6 @@ def _asides(judged: Judgement, found: Sequence[Finding]) -> str:
     if apart:
         text += f"; in quarantine and not judged: {sentences.count(len(apart), 'case')}"
     return text
-
-
-def _age(name: VerdictName, summary: BaselineSummary, rules: Rules) -> str:
-    """That the baseline is stale, where the reason does not say so already."""
-    if name is VerdictName.NO_BASELINE or not _is_stale(summary, rules):
-        return ""
-    return f"; the baseline is {(summary.age_s or 0.0) / DAY_S:.0f} days old"
 
 
 def _names(categories: Iterable[str]) -> str:
@@ -239,9 +241,7 @@ def _weight(finding: Finding) -> tuple[float, float, str, str]:
     return finding.delta or 0.0, surest, finding.category, finding.rule
 
 
-def _without_baseline(
-    judged: Judgement, baseline: Baseline, rules: Rules, quality: Sequence[Finding], summary: BaselineSummary
-) -> str | None:
+def _without_baseline(judged: Judgement, baseline: Baseline, rules: Rules, quality: Sequence[Finding]) -> str | None:
     sides = judged.sides
     compares = [finding for finding in quality if finding.rule == "max_drop"]
     rises = [limit.metric for limit in rules.limits if limit.max_rise is not None]
@@ -249,11 +249,6 @@ def _without_baseline(
         if not compares and not rises:
             return None
         return f"no baseline, so drops were not judged: {baseline.reason}"
-    if compares and _is_stale(summary, rules):
-        return (
-            f"the baseline is stale: {summary.age_s / DAY_S:.0f} days old, allowed "  # type: ignore[operator]
-            f"{rules.max_baseline_age_days:g}; nothing is proven to be worse than it"
-        )
     if compares and isinstance(judged.anchor, Missing):
         return f"no anchor, so drops were not held against it: {judged.anchor.reason}"
     partial = [run for run in sides.baseline_runs if is_partial(run)]
@@ -318,9 +313,24 @@ def _pass(sides: Sides, quality: Sequence[Finding]) -> str:
     return f"nothing is proven to be worse than allowed: {size}{against}{''.join(rest)}"
 
 
-def _is_stale(summary: BaselineSummary, rules: Rules) -> bool:
-    allowed = rules.max_baseline_age_days
-    return allowed is not None and summary.age_s is not None and summary.age_s > allowed * DAY_S
+def _stale(baseline: Baseline, rules: Rules, quality: Sequence[Finding], summary: BaselineSummary) -> str | None:
+    """That what is compared with is too old to prove anything by; None: it is not, or nothing is compared."""
+    rises = [limit.metric for limit in rules.limits if limit.max_rise is not None]
+    compares = rises or any(finding.rule in ("max_drop", "critical") for finding in quality)
+    if isinstance(baseline, Missing) or not compares or not is_stale(summary.age_s, rules.max_baseline_age_days):
+        return None
+    days = (summary.age_s or 0.0) / DAY_S
+    if days < 0:
+        return f"the baseline is dated {-days:.0f} days in the future, so nobody knows how old it is"
+    return f"the baseline is stale: {days:.0f} days old, allowed {rules.max_baseline_age_days:g}"
+
+
+def is_stale(age_s: float | None, allowed_days: float | None) -> bool:
+    """Whether a baseline of this age is older than allowed, or dated more than a day ahead: then nobody knows its age.
+
+    age_s: seconds; None: not asked for. allowed_days: None: any age is allowed.
+    """
+    return allowed_days is not None and age_s is not None and (age_s > allowed_days * DAY_S or age_s < -DAY_S)
 
 
 # ---- what goes with it ------------------------------------------------------------------------------------

@@ -173,7 +173,41 @@ def test_a_stale_baseline_is_never_a_pass() -> None:
     assert verdict_of(run, nearest, {"max_baseline_age_days": None}, now=late).verdict is VerdictName.PASS
     failing = verdict_of(first_calls(SIZES, BROKEN), nearest, now=late)
     assert failing.verdict is VerdictName.FAIL
-    assert "the baseline is 91 days old" in failing.reason
+    assert "the baseline is stale: 91 days old" in failing.reason
+
+
+def test_a_stale_baseline_is_never_a_pass_where_only_limits_compare() -> None:
+    """A `max_rise` is measured from it too; rules that compare nothing need no baseline of any age."""
+    base = history(SIZES, passing)
+    nearest = Nearest(runs=base.runs, why="by the test", behind=3)
+    run, late = first_calls(SIZES, passing), NOON + timedelta(days=91)
+    floors: dict[str, Any] = {"overall": {"min": 0.1, "max_drop": None}, "each_category": {"max_drop": None}}
+    rises = {**floors, "limits": {"error_rate": 0.02, "tokens_per_call": {"max_rise": 0.2}}, "when": {"stale": "stop"}}
+    assert verdict_of(run, nearest, floors, now=late).verdict is VerdictName.PASS
+    stale = verdict_of(run, nearest, rises, now=late)
+    assert (stale.verdict, stale.exit_code) == (VerdictName.NO_BASELINE, 3)
+
+
+def test_a_baseline_dated_in_the_future_is_of_unknown_age() -> None:
+    """A slip in an imported date, or a runner's wrong clock, does not make a baseline young for ever."""
+    base = history(SIZES, passing)
+    nearest = Nearest(runs=base.runs, why="by the test", behind=3)
+    run = first_calls(SIZES, passing)
+    skewed = verdict_of(run, nearest, now=NOON - timedelta(hours=14))
+    assert skewed.verdict is VerdictName.PASS
+    ahead = verdict_of(run, nearest, now=NOON - timedelta(days=3))
+    assert ahead.verdict is VerdictName.NO_BASELINE
+    assert ahead.reason.startswith("the baseline is dated 3 days in the future, so nobody knows how old it is")
+
+
+def test_what_is_lacking_beside_a_stale_baseline_stops_where_it_is_to_stop() -> None:
+    """`when.stale: allow` does not let an anchor pass that is not there."""
+    nearest = Nearest(runs=history(SIZES, passing).runs, why="by the test", behind=3)
+    rules = {"anchor": "v1", "when": {"no_baseline": "stop", "stale": "allow"}}
+    gone = Missing(reason="no run was blessed as v1")
+    found = verdict_of(first_calls(SIZES, passing), nearest, rules, anchor=gone, now=NOON + timedelta(days=91))
+    assert (found.verdict, found.exit_code) == (VerdictName.NO_BASELINE, 3)
+    assert "no anchor" in found.reason and "the baseline is stale: 91 days old" in found.reason
 
 
 def test_an_anchor_sees_the_slow_loss_that_the_baseline_has_followed() -> None:
