@@ -377,10 +377,17 @@ class RunRow:
     exit_code: int | None
     """Exit code of the last verdict."""
     blessed: bool
+    """Somebody has blessed it; whether that still holds: `is_blessed`."""
     plan: str
     """Names the run's list of cases: runs with the same plan planned exactly the same cases."""
     calls_saved: int = 0
     """How many of its answers came from the cache of calls."""
+    blessed_until: date | None = None
+    """The last day, UTC, on which its newest blessing holds; None: for good, where there is one."""
+
+    def is_blessed(self, today: date) -> bool:
+        """Whether a blessing of it holds on this day (UTC)."""
+        return self.blessed and (self.blessed_until is None or today <= self.blessed_until)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,12 +19,13 @@ from evalgate.cli.options import (
     StoreOption,
     WriteOption,
     check_places,
+    expiry_option,
 )
 
 if TYPE_CHECKING:
     from evalgate.history.listing import Blessing
     from evalgate.pipeline.baselines import Blessed, Outlook
-    from evalgate.records import Json, RunRow
+    from evalgate.records import Json
     from evalgate.report.pages import Format as PageFormat
     from evalgate.report.pages import Part
     from evalgate.runner.progress import Progress
@@ -94,6 +95,10 @@ def bless_run(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why it may serve; kept with it for good.")],
     name: Annotated[str | None, typer.Option(metavar="NAME", help="What `gate.anchor` may call it.")] = None,
     author: Annotated[str | None, typer.Option(metavar="WHO", help="Default: git's user.name, or your login.")] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="The last day on which it holds: 2026-12-31, 90d. Default: for good."),
+    ] = None,
     config: ConfigOption = None,
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
@@ -103,11 +108,20 @@ def bless_run(
     from evalgate.pipeline.baselines import BlessOptions, bless
 
     check_places([output])
+    now = datetime.now(UTC)
     options = BlessOptions(
-        run=run, reason=reason, name=name, author=author, config=config, store=store, environ=os.environ
+        run=run,
+        reason=reason,
+        name=name,
+        author=author,
+        expires=expiry_option(expires, now.date()),
+        config=config,
+        store=store,
+        environ=os.environ,
     )
-    done = bless(options)
-    console.put(_drawn(format.value, _blessed(done), {"suite": done.suite, **_blessing(done.blessing)}), output)
+    done = bless(options, now=now)
+    document = {"suite": done.suite, **_blessing(done.blessing, now), "changed_cases": done.changed}
+    console.put(_drawn(format.value, _blessed(done), document), output)
     return 0
 
 
@@ -132,14 +146,15 @@ def _drawn(kind: PageFormat, parts: Sequence[Part], document: Json) -> str:
 def _listed(found: Outlook) -> list[Part]:
     from evalgate.records import Missing
     from evalgate.report.pages import Sentence
-    from evalgate.report.phrases import short
 
-    where = f" at commit {short(found.commit)}" if found.commit else ""
-    parts: list[Part] = [Sentence(text=f"A run of suite {found.suite}{where} would be compared with", is_heading=True)]
+    parts: list[Part] = [Sentence(text=_question(found), is_heading=True)]
     if isinstance(found.baseline, Missing):
         parts.append(Sentence(text=f"nothing: {found.baseline.reason}"))
     else:
-        parts += [Sentence(text=found.baseline.why), _chosen(found.chosen)]
+        parts += [Sentence(text=found.baseline.why), _chosen(found)]
+        if found.is_stale:
+            stale = f"It is stale: allowed are {found.max_age_days:g} days. What passes against it is not a pass."
+            parts.append(Sentence(text=stale))
     if found.anchor is not None:
         parts.append(Sentence(text="Every drop would also be held against", is_heading=True))
         if isinstance(found.anchor, Missing):
@@ -149,22 +164,32 @@ def _listed(found: Outlook) -> list[Part]:
     return [*parts, *_blessings(found), *_passed_over(found)]
 
 
-def _chosen(rows: Sequence[RunRow]) -> Part:
-    from evalgate.report.numbers import UNKNOWN, percent
+def _question(found: Outlook) -> str:
+    from evalgate.report.phrases import short
+
+    where = f" at commit {short(found.commit)}" if found.commit else ""
+    job = f", in this job of event {found.event}," if found.event else ""
+    start = f", searched from {short(found.start)} back" if found.start else ""
+    return f"A run of suite {found.suite}{where}{job} would be compared with{start}"
+
+
+def _chosen(found: Outlook) -> Part:
+    from evalgate.report.numbers import UNKNOWN, age, percent
     from evalgate.report.pages import Grid
     from evalgate.report.phrases import short
 
-    headers = ("run", "created (UTC)", "commit", "cases", "score", "verdict")
+    headers = ("run", "created (UTC)", "age", "commit", "cases", "score", "verdict")
     grid = [
         (
             row.id,
             f"{row.created:%Y-%m-%d %H:%M}",
+            age(found.age_s(row)),
             short(row.commit) if row.commit else UNKNOWN,
             f"{row.n_cases:,}",
             percent(row.score),
-            f"{row.verdict or 'not decided'}{', blessed' if row.blessed else ''}",
+            f"{row.verdict or 'not decided'}{', blessed' if row.is_blessed(found.now.date()) else ''}",
         )
-        for row in rows
+        for row in found.chosen
     ]
     return Grid(headers=headers, rows=tuple(grid), keeps_names=True)
 
@@ -176,11 +201,24 @@ def _blessings(found: Outlook) -> list[Part]:
     if not found.blessings:
         return []
     rows = [
-        (given.run_id, given.name or UNKNOWN, given.author, f"{given.created:%Y-%m-%d}", given.reason)
+        (
+            given.run_id,
+            given.name or UNKNOWN,
+            given.author,
+            f"{given.created:%Y-%m-%d}",
+            _until(given, found),
+            given.reason,
+        )
         for given in found.blessings
     ]
-    headers = ("run", "name", "by", "on", "reason")
+    headers = ("run", "name", "by", "on", "holds", "reason")
     return [Sentence(text="Blessed", is_heading=True), Grid(headers=headers, rows=tuple(rows), keeps_names=True)]
+
+
+def _until(given: Blessing, found: Outlook) -> str:
+    if given.expires is None:
+        return "for good"
+    return f"until {given.expires}" if given.holds(found.now.date()) else f"expired on {given.expires}"
 
 
 def _passed_over(found: Outlook) -> list[Part]:
@@ -209,10 +247,15 @@ def _listed_as_json(found: Outlook) -> Json:
     return {
         "suite": found.suite,
         "commit": found.commit,
+        "event": found.event,
+        "start": found.start,
         "baseline": {
             "kind": "missing" if is_missing else "nearest",
             "ids": [row.id for row in found.chosen],
+            "commit": found.chosen[0].commit if found.chosen else None,
             "behind": getattr(chosen, "behind", None),
+            "age_s": found.age_s(found.chosen[0]) if found.chosen else None,
+            "is_stale": found.is_stale,
             "why": chosen.reason if isinstance(chosen, Missing) else chosen.why,
             "detectable": {} if isinstance(chosen, Missing) else dict(chosen.detectable),
         },
@@ -223,7 +266,7 @@ def _listed_as_json(found: Outlook) -> Json:
             "id": None if isinstance(anchor, Missing) else anchor.runs[0].id,
             "why": anchor.reason if isinstance(anchor, Missing) else anchor.why,
         },
-        "blessed": [_blessing(given) for given in found.blessings],
+        "blessed": [_blessing(given, found.now) for given in found.blessings],
         "passed_over": [
             {"run": passed.row.id, "created": _moment(passed.row.created), "why": passed.why}
             for passed in found.passed_over[:MOST_PASSED_OVER]
@@ -242,18 +285,25 @@ def _blessed(done: Blessed) -> list[Part]:
     ]
     if done.before is not None:
         parts.append(Sentence(text=f"Until now {given.name} was run {done.before}; its blessing stays on record."))
+    if given.expires is not None:
+        parts.append(Sentence(text=f"It holds until the end of {given.expires} (UTC)."))
+    if done.changed:
+        text = f"{done.changed:,} of its cases have changed since: later runs are not compared with it there."
+        parts.append(Sentence(text=text))
     how = f"anchor: {given.name or given.run_id}"
     parts.append(Sentence(text=f"To hold every later drop against it, write under gate in evalgate.yaml: {how}"))
     return parts
 
 
-def _blessing(given: Blessing) -> dict[str, Json]:
+def _blessing(given: Blessing, now: datetime) -> dict[str, Json]:
     return {
         "run": given.run_id,
         "name": given.name,
         "author": given.author,
         "reason": given.reason,
         "created": _moment(given.created),
+        "expires": None if given.expires is None else given.expires.isoformat(),
+        "expired": not given.holds(now.date()),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -98,6 +98,21 @@ def runs(written: Sequence[str] | None) -> tuple[str, ...]:
         hint = "Name a run, or leave it out: then the nearest is chosen."
         raise InputError(Fault(where="--baseline", what="is empty", hint=hint))
     return found
+
+
+def expiry_option(text: str | None, today: date) -> date | None:
+    """The last day that is meant: `2026-12-31`, or `90d`, `12w` from today. Raises InputError, also for a past day."""
+    if text is None:
+        return None
+    hint = "Write the last day on which it holds, 2026-12-31, or how long: 90d, 12w."
+    found = re.fullmatch(r"(\d{1,5})([dw])", text.strip())
+    try:
+        day = today + timedelta(hours=int(found[1]) * _HOURS[found[2]]) if found else date.fromisoformat(text.strip())
+    except (ValueError, OverflowError) as error:
+        raise InputError(Fault(where="--expires", what=f"{text!r} is no day", hint=hint)) from error
+    if day < today:
+        raise InputError(Fault(where="--expires", what=f"{day} is over: today is {today} (UTC)", hint=hint))
+    return day
 
 
 _AGE = re.compile(r"(\d{1,5})([hdw])")

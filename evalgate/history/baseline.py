@@ -1,5 +1,4 @@
-"""Which runs a candidate is compared with, and why those: `choose` for everybody, `pinned` for who names them,
-`anchored` for the blessed run that stays where it is.
+"""Which runs a candidate is compared with, and why those: `choose` for everybody, `pinned` for who names them.
 
 Reads light rows first, whole runs only of what is chosen. Must not know the gate; git is passed in.
 """
@@ -9,10 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, timedelta
 from typing import TYPE_CHECKING
 
 from evalgate.errors import Fault, InputError
-from evalgate.history.listing import BLESSED, Blessing, CaseMark
+from evalgate.history.git import SHALLOW
+from evalgate.history.listing import CaseMark
 from evalgate.records import Baseline, CaseRef, Missing, Nearest, Pinned, Run, RunRow, VerdictName, may_agree
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ NOT_EVALUATED = frozenset({VerdictName.ERROR.value, VerdictName.NOT_EVALUATED.va
 """Last verdicts that say: this run measured nothing to compare with."""
 
 INCOMPARABLE = "shares no comparable case with this run"
-
-SHORTEST_PREFIX = 4
-"""Fewer characters of a run's id do not name it as anchor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,12 +71,28 @@ class _Sieve:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Search:
+    """What a baseline is searched for, and from where."""
+
+    history: History
+    candidate: Run
+    git: Git | None
+    start: str | None
+    in_ci: bool
+    pool: int
+    pool_days: float | None
+    today: date
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Field:
     """The runs that may serve, newest first or nearest first, and how to speak of them."""
 
     rows: Sequence[RunRow]
     why: Callable[[RunRow], str]
     behind: Callable[[RunRow], int | None]
+    unseen: str = ""
+    """What is to be said of commits that could not be looked at."""
 
 
 def choose(
@@ -89,6 +103,8 @@ def choose(
     start: str | None,
     in_ci: bool,
     pool: int = 10,
+    pool_days: float | None = None,
+    today: date | None = None,
 ) -> Baseline:
     """The nearest run that the candidate can be compared with, and up to `pool - 1` earlier ones of its version.
 
@@ -98,10 +114,14 @@ def choose(
     repository the newest such run of the suite. A run is complete where it ran the whole eval set to its end and its
     last verdict is not `error` or `not_evaluated`.
 
+    pool_days: runs made so many days before the nearest one are not pooled with it. today: in UTC, for blessings that
+    have expired; None: the candidate's day.
+
     Where no run shares a comparable case, the nearest is given all the same: that the two cannot be compared is for
     the gate to say. Where there is none at all: `Missing`, with the reason in words.
     """
-    return survey(history, candidate, git=git, start=start, in_ci=in_ci, pool=pool).baseline
+    found = survey(history, candidate, git=git, start=start, in_ci=in_ci, pool=pool, pool_days=pool_days, today=today)
+    return found.baseline
 
 
 def survey(
@@ -112,35 +132,38 @@ def survey(
     start: str | None,
     in_ci: bool,
     pool: int = 10,
+    pool_days: float | None = None,
+    today: date | None = None,
 ) -> Survey:
     """What `choose` gives, and of every other run of the suite why it is not part of it."""
+    search = _Search(
+        history=history,
+        candidate=candidate,
+        git=git,
+        start=start,
+        in_ci=in_ci,
+        pool=pool,
+        pool_days=pool_days,
+        today=today or candidate.created.astimezone(UTC).date(),
+    )
     others = [row for row in history.list_runs(suite=candidate.suite) if row.id != candidate.id]
     sieve = _Sieve()
-    baseline = _chosen(history, candidate, others, sieve, git, start, in_ci, pool)
+    baseline = _chosen(search, others, sieve)
     chosen = set() if isinstance(baseline, Missing) else {run.id for run in baseline.runs}
     return Survey(baseline=baseline, passed_over=sieve.passed_over([row for row in others if row.id not in chosen]))
 
 
-def _chosen(
-    history: History,
-    candidate: Run,
-    others: Sequence[RunRow],
-    sieve: _Sieve,
-    git: Git | None,
-    start: str | None,
-    in_ci: bool,
-    pool: int,
-) -> Baseline:
-    suite = f'suite "{candidate.suite}" in {history.place}'
+def _chosen(search: _Search, others: Sequence[RunRow], sieve: _Sieve) -> Baseline:
+    suite = f'suite "{search.candidate.suite}" in {search.history.place}'
     if not others:
         return Missing(reason=f"no run of {suite} before this one: it is the first")
     complete = sieve.keep(others, why_incomplete)
     if not complete:
         return Missing(reason=f"{_runs(len(others))} of {suite}, none complete ({_told(others)})")
-    found = _field(complete, candidate, sieve, git, start, in_ci)
+    found = _field(search, complete, sieve)
     if isinstance(found, str):
         return Missing(reason=f"{_runs(len(complete), 'complete ')} of {suite}, {found}")
-    return _nearest(history, candidate, found, sieve, pool)
+    return _nearest(search, found, sieve)
 
 
 def pinned(history: History, refs: Sequence[str], candidate: Run) -> Pinned:
@@ -160,50 +183,6 @@ def pinned(history: History, refs: Sequence[str], candidate: Run) -> Pinned:
     return Pinned(runs=tuple(runs.values()), why="named: " + ", ".join(runs), detectable=detectable)
 
 
-def anchored(history: History, name: str, candidate: Run) -> Pinned | Missing:
-    """The blessed run of the candidate's suite that `gate.anchor` names; where there is none, why.
-
-    name: a blessing's name (the newest blessing of that name wins), `blessed` (the run that was blessed last), or a
-    blessed run's id or a unique prefix of it. Never the candidate itself: what is compared with itself never got worse.
-    """
-    given = sorted(history.blessings(suite=candidate.suite), key=lambda blessing: blessing.created)
-    others = [blessing for blessing in given if blessing.run_id != candidate.id]
-    found = _meant(others, name)
-    if isinstance(found, str):
-        itself = not isinstance(_meant(given, name), str)
-        return Missing(reason=f'the anchor "{name}" is this very run' if itself else found)
-    row = next(row for row in history.list_runs(suite=candidate.suite) if row.id == found.run_id)
-    unfit = why_incomplete(row)
-    if unfit is not None:
-        return Missing(reason=f'the anchor "{name}" is {row.id}, a run {unfit}: bless another')
-    by_name = f' as "{found.name}"' if found.name and found.name != name else ""
-    why = f'anchor "{name}": blessed{by_name} on {found.created:%Y-%m-%d} by {found.author}, "{found.reason}"'
-    return Pinned(runs=(history.read_run(row.id),), why=why, detectable=history.detectable(row.id))
-
-
-def _meant(blessings: Sequence[Blessing], name: str) -> Blessing | str:
-    """The blessing of this name, oldest first given; or why there is none."""
-    from difflib import get_close_matches
-
-    if not blessings:
-        how = "`evalgate baseline bless RUN --reason TEXT` blesses one"
-        return f'no run for the anchor "{name}": no other run of this suite is blessed. {how}'
-    named = [blessing for blessing in blessings if name in (blessing.name, BLESSED)]
-    exact = named or [blessing for blessing in blessings if blessing.run_id == name]
-    if exact:
-        return exact[-1]
-    begun = [blessing for blessing in blessings if blessing.run_id.startswith(name)]
-    meant = list(dict.fromkeys(blessing.run_id for blessing in begun))
-    if len(meant) == 1 and len(name) >= SHORTEST_PREFIX:
-        return begun[-1]
-    if meant:
-        return f'the anchor "{name}" may mean {_few(meant)}: give more of the id'
-    known = list(dict.fromkeys(name for b in reversed(blessings) for name in (b.name, b.run_id) if name))
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Blessed: {_few(known)}"
-    return f'no blessed run for the anchor "{name}". {hint}'
-
-
 # ---- which may serve --------------------------------------------------------------------------------------
 
 
@@ -220,17 +199,16 @@ def why_incomplete(row: RunRow) -> str | None:
     return None
 
 
-def _field(
-    complete: Sequence[RunRow], candidate: Run, sieve: _Sieve, git: Git | None, start: str | None, in_ci: bool
-) -> _Field | str:
+def _field(search: _Search, complete: Sequence[RunRow], sieve: _Sieve) -> _Field | str:
     """The runs that the place and the commit allow; or why there is none."""
-    if git is not None and in_ci:
-        begin = start or git.head()
+    git, candidate, start = search.git, search.candidate, search.start
+    if git is not None and search.in_ci:
+        begin = start or candidate.commit or git.head()
         if begin is not None:
             # Without a base to begin at, the candidate's own commit is no ancestor: an earlier attempt at the very
             # change would hide what the change did.
-            beyond = candidate.commit if start is None else None
-            return _first_parents(complete, sieve, git, begin, start or "HEAD", beyond)
+            beyond = begin if start is None else None
+            return _first_parents(complete, sieve, git, begin, beyond)
     earlier = sieve.keep(complete, lambda row: None if row.created <= candidate.created else "newer than this one")
     if not earlier:
         return f"all of them newer than this one; the newest is {complete[0].id}: name one with --baseline"
@@ -238,21 +216,20 @@ def _field(
         named = start or candidate.commit
         begin = git.resolve(named) if named else None
         if begin is not None:
-            return _ancestors(earlier, sieve, git, begin)
-    return _newest(earlier, sieve)
+            return _ancestors(earlier, sieve, git, begin, search.today)
+    return _newest(earlier, sieve, search.today)
 
 
-def _first_parents(
-    rows: Sequence[RunRow], sieve: _Sieve, git: Git, begin: str, name: str, beyond: str | None
-) -> _Field | str:
+def _first_parents(rows: Sequence[RunRow], sieve: _Sieve, git: Git, begin: str, beyond: str | None) -> _Field | str:
     commits = git.first_parents(begin, FARTHEST_FIRST_PARENT)
     place = {commit: number for number, commit in enumerate(commits) if commit != beyond}
-    on_line = sieve.keep(rows, lambda row: _why_elsewhere(row, place, name))
+    on_line = sieve.keep(rows, lambda row: _why_elsewhere(row, place, begin))
+    unseen = git.unseen(commits[-1] if commits else begin)
     if not commits:
-        return f"but {name} is no commit of this repository{_shallow(git)}"
+        return f"but {_short(begin)} is no commit of this repository{_cut(begin, unseen)}"
     near = sorted(on_line, key=lambda row: place[str(row.commit)])
     if not near:
-        return _none_on(rows, name, commits, git)
+        return _none_on(rows, begin, commits, unseen)
 
     def behind(row: RunRow) -> int:
         return place[str(row.commit)]
@@ -260,17 +237,19 @@ def _first_parents(
     return _Field(
         rows=near,
         behind=behind,
-        why=lambda row: f"nearest ancestor with a complete run: {_distance(behind(row), _short(name))}",
+        why=lambda row: f"nearest ancestor with a complete run: {_distance(behind(row), _short(begin))}{_fate(row)}",
+        unseen=_cut(commits[-1], unseen),
     )
 
 
-def _ancestors(rows: Sequence[RunRow], sieve: _Sieve, git: Git, begin: str) -> _Field | str:
+def _ancestors(rows: Sequence[RunRow], sieve: _Sieve, git: Git, begin: str, today: date) -> _Field | str:
     commits = git.ancestors(begin, FARTHEST_ANCESTOR)
     known = set(commits)
     before = sieve.keep(rows, lambda row: _why_elsewhere(row, known, begin))
     if not before:
-        return _none_on(rows, begin, commits, git)
-    passed = sieve.keep(before, _why_unserving)
+        is_cut = len(commits) < FARTHEST_ANCESTOR and git.is_shallow()
+        return _none_on(rows, begin, commits, SHALLOW if is_cut else None)
+    passed = sieve.keep(before, lambda row: _why_unserving(row, today))
     if not passed:
         return f"{len(before)} of them on this commit or an ancestor, {_none_passed(before[0])}"
 
@@ -283,8 +262,8 @@ def _ancestors(rows: Sequence[RunRow], sieve: _Sieve, git: Git, begin: str) -> _
     return _Field(rows=passed, behind=behind, why=why)
 
 
-def _newest(rows: Sequence[RunRow], sieve: _Sieve) -> _Field | str:
-    passed = sieve.keep(rows, _why_unserving)
+def _newest(rows: Sequence[RunRow], sieve: _Sieve, today: date) -> _Field | str:
+    passed = sieve.keep(rows, lambda row: _why_unserving(row, today))
     if not passed:
         return _none_passed(rows[0])
     return _Field(
@@ -302,31 +281,37 @@ def _why_elsewhere(row: RunRow, line: Container[str], name: str) -> str | None:
     return f"on {_short(row.commit)}, none of the commits looked at from {_short(name)} back"
 
 
-def _why_unserving(row: RunRow) -> str | None:
-    if row.blessed or row.exit_code == 0:
+def _why_unserving(row: RunRow, today: date) -> str | None:
+    if row.exit_code == 0 or row.is_blessed(today):
         return None
     did = "never judged" if row.exit_code is None else f"exited {row.exit_code}"
-    return f"{did} and not blessed"
+    return f"{did}, and its blessing expired on {row.blessed_until}" if row.blessed else f"{did} and not blessed"
 
 
 # ---- which of them ----------------------------------------------------------------------------------------
 
 
-def _nearest(history: History, candidate: Run, found: _Field, sieve: _Sieve, pool: int) -> Nearest:
-    compares = _Comparable(history, candidate)
+def _nearest(search: _Search, found: _Field, sieve: _Sieve) -> Nearest:
+    history, pool = search.history, search.pool
+    compares = _Comparable(history, search.candidate)
     first = next((row for row in found.rows if sieve.lets_pass(row, compares.why_not(row))), None)
     if first is None:
         first = found.rows[0]
         return _read(history, [first], found, f"; it {INCOMPARABLE}")
     others = [row for row in found.rows if row.id != first.id]
-    rest = sieve.keep(others, lambda row: _why_apart(row, first))
+    rest = sieve.keep(others, lambda row: _why_apart(row, first, search.pool_days))
     rows = [first]
     for row in sorted(rest, key=lambda row: row.created, reverse=True):
         full = f"the baseline has its {_runs(pool)} without it" if len(rows) >= pool else None
         if sieve.lets_pass(row, full or compares.why_not(row)):
             rows.append(row)
     pooled = f", pooled with {_runs(len(rows) - 1, 'earlier ')} of the same version" if len(rows) > 1 else ""
-    return _read(history, rows, found, pooled)
+    # Not left out: it stands beside runs from before the drift, so that it cannot lower the bar alone.
+    drifted = {event.run_id for event in history.drifts(suite=search.candidate.suite)}
+    drift = (
+        "; it met drift, so that it may stand lower than what this repository has done" if first.id in drifted else ""
+    )
+    return _read(history, rows, found, f"{pooled}{drift}{found.unseen if len(rows) < pool else ''}")
 
 
 def _read(history: History, rows: Sequence[RunRow], found: _Field, remark: str) -> Nearest:
@@ -339,13 +324,17 @@ def _read(history: History, rows: Sequence[RunRow], found: _Field, remark: str) 
     )
 
 
-def _why_apart(row: RunRow, first: RunRow) -> str | None:
+def _why_apart(row: RunRow, first: RunRow, pool_days: float | None) -> str | None:
     """What keeps a run from being pooled with the first one of the baseline."""
     if row.version is None or row.version != first.version:
         return f"{'of an unknown' if row.version is None else 'of another'} version than {first.id}"
     if 0 < row.n_results <= row.calls_saved:
         return "all its answers are copies of earlier ones, from the cache of calls"
-    return None if row.created <= first.created else f"newer than {first.id}, which is nearer"
+    if row.created > first.created:
+        return f"newer than {first.id}, which is nearer"
+    if pool_days is not None and first.created - row.created > timedelta(days=pool_days):
+        return f"more than {pool_days:g} days older than {first.id}"
+    return None
 
 
 class _Comparable:
@@ -380,27 +369,34 @@ def _share_a_case(marks: Iterable[CaseMark], cases: Iterable[CaseRef]) -> bool:
 # ---- in words ---------------------------------------------------------------------------------------------
 
 
-def _none_on(rows: Sequence[RunRow], name: str, commits: Sequence[str], git: Git) -> str:
+def _none_on(rows: Sequence[RunRow], name: str, commits: Sequence[str], unseen: str | None) -> str:
     newest = rows[0]
     if newest.commit is None:
         where = "carries no commit"
     else:
         where = f"is on {_short(newest.commit)}" + (f" on branch {newest.branch}" if newest.branch else "")
     looked = f"{len(commits)} commit{'' if len(commits) == 1 else 's'} looked at"
-    return f"none on {_short(name)} or an ancestor of it ({looked}); the newest, {newest.id}, {where}{_shallow(git)}"
+    cut = _cut(commits[-1], unseen)
+    return f"none on {_short(name)} or an ancestor of it ({looked}); the newest, {newest.id}, {where}{cut}"
+
+
+def _cut(commit: str, unseen: str | None) -> str:
+    """That nobody could look beyond this commit, and why."""
+    return "" if unseen is None else f"; could not look further back than {_short(commit)}: {unseen}"
 
 
 def _none_passed(newest: RunRow) -> str:
     return f"none of which exited 0 or was blessed; if the newest may serve, name it: --baseline {newest.id}"
 
 
-def _shallow(git: Git) -> str:
-    return ". This clone is shallow: fetch older commits (fetch-depth: 0)" if git.is_shallow() else ""
-
-
 def _told(rows: Sequence[RunRow]) -> str:
     causes = Counter(why_incomplete(row) for row in rows)
     return ", ".join(f"{count} {cause}" for cause, count in causes.items())
+
+
+def _fate(row: RunRow) -> str:
+    """That the baseline's own verdict was a bad one: what is no worse than it may still be bad."""
+    return f", whose own verdict was {row.verdict}" if row.verdict == VerdictName.FAIL.value else ""
 
 
 def _merit(row: RunRow) -> str:
@@ -409,11 +405,6 @@ def _merit(row: RunRow) -> str:
 
 def _runs(count: int, kind: str = "") -> str:
     return f"{count} {kind}run" if count == 1 else f"{count} {kind}runs"
-
-
-def _few(names: Sequence[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _distance(commits: int | None, name: str) -> str:

@@ -10,10 +10,13 @@ import posixpath
 import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
 TIMEOUT_S = 20.0
+
+SHALLOW = "this clone is shallow: fetch older commits (fetch-depth: 0)"
 
 # Set by git for hooks, relative to another folder than ours: the repository is the one that the path lies in.
 _OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"})
@@ -29,6 +32,8 @@ class Git(Protocol):
     def is_dirty(self) -> bool: ...
 
     def is_shallow(self) -> bool: ...
+
+    def unseen(self, commit: str) -> str | None: ...
 
     def exists(self, commit: str) -> bool: ...
 
@@ -96,6 +101,13 @@ class Repository:
         """True where the clone lacks older commits."""
         return self._ask("rev-parse", "--is-shallow-repository") == "true"
 
+    def unseen(self, commit: str) -> str | None:
+        """Why what came before this commit cannot be looked at; None: it can, or nothing did."""
+        if not self.is_shallow():
+            return None
+        is_end = not self._list("rev-list", "--max-count=1", "--parents", "--end-of-options", commit, split=None)[1:]
+        return SHALLOW if is_end and (self.parents(commit) or not self.exists(commit)) else None
+
     def exists(self, commit: str) -> bool:
         return self.resolve(commit) is not None
 
@@ -104,8 +116,12 @@ class Repository:
         return self._ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}") or None
 
     def parents(self, commit: str) -> list[str]:
-        """The commit's parents, the first one first."""
-        return self._list("rev-list", "--max-count=1", "--parents", "--end-of-options", commit, split=None)[1:]
+        """The commit's parents as they stand in it, the first one first, whether or not the clone has them."""
+        found = self.resolve(commit)
+        # `rev-list` leaves them out where the clone is shallow.
+        header = self._list("cat-file", "commit", found) if found else []
+        named = takewhile(lambda line: line.startswith(("tree ", "parent ")), header)
+        return [line.removeprefix("parent ") for line in named if line.startswith("parent ")]
 
     def first_parents(self, commit: str, limit: int) -> list[str]:
         """The commit itself, its first parent, the first parent's first parent …, at most `limit`."""

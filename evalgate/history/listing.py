@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from evalgate.records import Json
 
@@ -39,6 +39,12 @@ class Blessing:
     reason: str
     name: str | None = None
     """What `gate.anchor` may call it; None: only by the run's id."""
+    expires: date | None = None
+    """The last day on which it holds, UTC; None: it holds for good."""
+
+    def holds(self, today: date) -> bool:
+        """Whether it has not expired. today: in UTC."""
+        return self.expires is None or today <= self.expires
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,11 +11,12 @@ triggers refuse UPDATE and DELETE. A change here needs a migration beside it; a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any, NamedTuple
 
 from evalgate.history import exact
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every migration in order; the last is what this evalgate writes."""
 
 HEAD = REVISIONS[-1]
@@ -53,6 +54,7 @@ FLAG = Kind("BOOLEAN", decode=bool)
 TEXT = Kind("TEXT", exact.to_text, exact.of_text)
 JSON = Kind("TEXT", exact.to_json, exact.of_json)
 MOMENT = Kind("VARCHAR(27)", exact.to_moment, exact.of_moment)
+DAY = Kind("VARCHAR(10)", date.isoformat, date.fromisoformat)
 
 
 class Table:
@@ -258,6 +260,7 @@ blessings = Table(
     Column("author", TEXT),
     Column("reason", TEXT),
     Column("name", TEXT, nullable=True),
+    Column("expires", DAY, nullable=True),
     rules=("PRIMARY KEY (number)", "FOREIGN KEY(run) REFERENCES runs (number)"),
     indexes=("CREATE INDEX ix_blessings_run ON blessings (run)",),
 )

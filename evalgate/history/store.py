@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Any
 
@@ -42,12 +42,14 @@ _MARKS = "SELECT case_id, content, scorers FROM cases WHERE plan = ? ORDER BY po
 _RUNS = """
 SELECT runs.id, runs.suite, runs.created, runs.commit_sha, runs.branch, versions.id, runs.selection, runs.stopped,
     runs.origin, plans.n_cases, runs.n_results, runs.n_unscored, runs.score, runs.cost_usd, verdicts.verdict,
-    verdicts.exit_code, EXISTS (SELECT 1 FROM blessings WHERE blessings.run = runs.number), runs.plan, runs.calls_saved
+    verdicts.exit_code, blessings.number IS NOT NULL, runs.plan, runs.calls_saved, blessings.expires
 FROM runs
 JOIN versions ON versions.key = runs.version
 JOIN plans ON plans.key = runs.plan
 LEFT JOIN (SELECT run, max(number) AS number FROM verdicts GROUP BY run) AS last ON last.run = runs.number
 LEFT JOIN verdicts ON verdicts.number = last.number
+LEFT JOIN (SELECT run, max(number) AS number FROM blessings GROUP BY run) AS word ON word.run = runs.number
+LEFT JOIN blessings ON blessings.number = word.number
 """
 """In the order of `RunRow`'s fields."""
 
@@ -68,7 +70,7 @@ WHERE runs.id = ? ORDER BY verdicts.number
 """
 
 _BLESSINGS = """
-SELECT runs.id, blessings.created, author, reason, name FROM blessings JOIN runs ON runs.number = blessings.run
+SELECT runs.id, blessings.created, author, reason, name, expires FROM blessings JOIN runs ON runs.number = blessings.run
 """
 """In the order of `Blessing`'s fields."""
 
@@ -217,11 +219,19 @@ class History:
             bulk.insert_one(connection, shape.verdicts, row)
 
     def write_blessing(
-        self, run_id: str, *, reason: str, author: str, created: datetime, name: str | None = None
+        self,
+        run_id: str,
+        *,
+        reason: str,
+        author: str,
+        created: datetime,
+        name: str | None = None,
+        expires: date | None = None,
     ) -> None:
-        """Add somebody's word that this run may serve as baseline.
+        """Add somebody's word that this run may serve as baseline. Earlier ones stay; of a run, the newest counts.
 
         name: what `gate.anchor` may call it; where it is given again, the newest blessing has it.
+        expires: the last day on which it holds, UTC; None: it holds for good.
         Raises InputError where there is no run of this id, no reason, or a name that means something else already.
         """
         if not reason.strip():
@@ -233,6 +243,7 @@ class History:
         with self._writing() as connection:
             number = self._number(connection, run_id)
             row = {"run": number, "created": created, "author": author, "reason": reason, "name": name}
+            row["expires"] = expires
             bulk.insert_one(connection, shape.blessings, row)
 
     def write_drift(self, events: Sequence[DriftEvent]) -> None:

@@ -14,6 +14,7 @@ from evalgate.gate.exceptions import suggestion
 from evalgate.github import event
 from evalgate.github.event import Situation
 from evalgate.history import baseline as baselines
+from evalgate.history.anchor import anchored
 from evalgate.history.git import Repository
 from evalgate.pipeline.staged import Against
 from evalgate.records import (
@@ -123,6 +124,14 @@ class Place:
             return repository.merge_base("HEAD", situation.merge_base_with)
         return None
 
+    def start_of(self, run: Run) -> str | None:
+        """As `start`; None for a run of another commit than this job's: its search begins at its own."""
+        repository, situation = self.repository, self.situation
+        if repository is None or situation is None or run.commit is None:
+            return None
+        is_of_job = run.commit in (self.commit, situation.evaluated_sha, situation.head_sha)
+        return self.start() if is_of_job or not repository.exists(run.commit) else None
+
 
 def compared_with(
     run: Run,
@@ -135,6 +144,7 @@ def compared_with(
     now: datetime,
 ) -> Against:
     """What a run is judged by: the runs named, or those that the history offers, and the anchor that the rules name."""
+    today = now.astimezone(UTC).date()
     baseline: Baseline
     if pinned:
         baseline = baselines.pinned(history, list(pinned), run)
@@ -143,13 +153,15 @@ def compared_with(
             history,
             run,
             git=place.repository if run.commit is not None else None,
-            start=place.start(),
+            start=place.start_of(run),
             in_ci=place.situation is not None,
             pool=rules.baseline_runs,
+            pool_days=rules.max_baseline_age_days,
+            today=today,
         )
-    anchor = None if rules.anchor is None else baselines.anchored(history, rules.anchor, run)
+    anchor = None if rules.anchor is None else anchored(history, rules.anchor, run, today=today)
     exempt = _checked(exempt, history, run.suite)
-    return Against(baseline=baseline, rules=rules, anchor=anchor, exempt=exempt, today=now.astimezone(UTC).date())
+    return Against(baseline=baseline, rules=rules, anchor=anchor, exempt=exempt, today=today)
 
 
 def _checked(exempt: Exceptions, history: History, suite: str) -> Exceptions:

@@ -7,7 +7,7 @@ many runs is tested. Knows no store: it is given light rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from evalgate.records import EVERY_CASE, Course, RunRow, SuiteTrend, SummaryRow
 from evalgate.stats import trend as statistics
@@ -29,7 +29,7 @@ def suite_trend(
     complete = sorted((row for row in runs if row.selection is None and row.stopped is None), key=lambda r: r.created)
     if not complete:
         return None
-    serving = [row for row in complete if row.exit_code == 0 or row.blessed]
+    serving = [row for row in complete if row.exit_code == 0 or row.is_blessed(now.astimezone(UTC).date())]
     newest = serving[-1] if serving else None
     pooled = [row for row in serving if newest is not None and newest.version in (None, row.version)][-pool:]
     return SuiteTrend(

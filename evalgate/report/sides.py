@@ -280,7 +280,8 @@ def _rest(total: int) -> list[Part]:
 
 
 def _remarks(row: RunRow) -> list[str]:
-    remarks = ["blessed"] if row.blessed else []
+    until = f" until {row.blessed_until}" if row.blessed_until else ""
+    remarks = [f"blessed{until}"] if row.blessed else []
     remarks += ["imported"] if row.origin == "import" else []
     remarks += ["partial"] if row.selection else []
     remarks += ["unfinished"] if row.stopped else []
@@ -364,6 +365,7 @@ def _row(row: RunRow) -> dict[str, Json]:
         "verdict": row.verdict,
         "exit_code": row.exit_code,
         "blessed": row.blessed,
+        "blessed_until": None if row.blessed_until is None else row.blessed_until.isoformat(),
     }
 
 

@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from builders import make_run
+from builders import NOON, make_run
 from kit import Project, answers, build
 
 from evalgate.history.store import History
@@ -309,6 +310,84 @@ def test_a_blessing_that_is_not_clear_is_refused(project: Project, arguments: li
     assert (said.code, said.out) == (2, "")
     assert message in said.err
     assert project.evalgate("baseline", "list", "--format", "json").json["blessed"] == []
+
+
+@pytest.mark.parametrize(("given", "days"), [("90d", 90), ("2w", 14), ("0d", 0)])
+def test_a_blessing_holds_as_long_as_is_said(project: Project, given: str, days: int) -> None:
+    """A duration is a last day from today; the command, the list and the JSON say which."""
+    suite(project)
+    (run,) = recorded(project, 1)
+    last = (datetime.now(UTC) + timedelta(days=days)).date()
+    said = project.evalgate("baseline", "bless", run, "--reason", "r", "--author", "ann", "--expires", given)
+    assert f"It holds until the end of {last} (UTC)." in said.out
+    (told,) = project.evalgate("baseline", "list", "--format", "json").json["blessed"]
+    assert (told["expires"], told["expired"]) == (str(last), False)
+    assert f"until {last}" in project.evalgate("baseline", "list").out
+    assert f"blessed until {last}" in project.evalgate("history").out
+    assert project.evalgate("history", "--format", "json").json["runs"][0]["blessed_until"] == str(last)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("2020-01-01", "2020-01-01 is over: today is"),
+        ("soon", "no day"),
+        ("31.12.2030", "no day"),
+        ("99999999d", "no day"),
+    ],
+)
+def test_a_blessing_cannot_end_before_it_begins(project: Project, given: str, message: str) -> None:
+    """A slip in a year would bless nothing; exit 2, and nothing is written."""
+    suite(project)
+    recorded(project, 1)
+    said = project.evalgate("baseline", "bless", "latest", "--reason", "r", "--author", "a", "--expires", given)
+    assert (said.code, said.out) == (2, "")
+    assert f"--expires: {given!r} is {message}" in said.err or f"--expires: {message}" in said.err
+    assert project.evalgate("baseline", "list", "--format", "json").json["blessed"] == []
+
+
+def test_an_expired_blessing_is_shown_as_that_and_is_no_anchor(project: Project) -> None:
+    """With its date, and with the command that renews it; the verdict says that the anchor is missing."""
+    suite(project, gate="{anchor: live}")
+    (run,) = recorded(project, 1)
+    with History.open(store(project)) as history:
+        day = date(2026, 1, 31)
+        history.write_blessing(run, reason="release 4", author="ann", name="live", created=NOON, expires=day)
+    listed = project.evalgate("baseline", "list", "--format", "json").json
+    assert [(given["expires"], given["expired"]) for given in listed["blessed"]] == [("2026-01-31", True)]
+    assert (listed["anchor"]["id"], "expired on 2026-01-31" in listed["anchor"]["why"]) == (None, True)
+    assert "expired on 2026-01-31" in project.evalgate("baseline", "list").out
+    verdict = project.evalgate("run", "--format", "json").json
+    assert verdict["verdict"] == "no_baseline" and "expired on 2026-01-31" in verdict["reason"]
+
+
+def test_a_run_that_other_scorers_judged_is_not_blessed(project: Project) -> None:
+    """Nothing of today could be compared with it, so it would be an anchor that holds nothing."""
+    suite(project)
+    (run,) = recorded(project, 1)
+    evalset = project.folder / "evalsets" / "tables.yaml"
+    text = evalset.read_text()
+    evalset.write_text(text.replace("[exact]", "[contains]"))
+    said = project.evalgate("baseline", "bless", run, "--reason", "r", "--author", "a")
+    assert (said.code, said.out) == (2, "")
+    assert (
+        f"run {run}: it is outdated: of the 10 cases that it shares with evalgate.yaml, 10 were judged by" in said.err
+    )
+    evalset.write_text(text.replace("facts-0", "others-0").replace("facts-1", "others-1"))
+    assert project.evalgate("baseline", "bless", run, "--reason", "r", "--author", "a").code == 0
+    evalset.write_text(text.replace("facts", "others").replace("tone", "style"))
+    said = project.evalgate("baseline", "bless", run, "--reason", "r", "--author", "a")
+    assert said.code == 2 and "it shares no case with evalgate.yaml" in said.err
+
+
+def test_a_blessing_says_how_many_cases_have_changed_since(project: Project) -> None:
+    """Up to a fifth: those are not compared with it, the others are."""
+    suite(project)
+    (run,) = recorded(project, 1)
+    evalset = project.folder / "evalsets" / "tables.yaml"
+    evalset.write_text(evalset.read_text().replace("input: tone-0,", "input: tone-0x,"))
+    said = project.evalgate("baseline", "bless", run, "--reason", "r", "--author", "a", "--format", "json")
+    assert said.json["changed_cases"] == 1
 
 
 def test_latest_is_of_the_configurations_suite(project: Project) -> None:

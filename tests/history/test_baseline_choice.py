@@ -2,21 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import NOON, make_run
+from builders import NOON, make_drift, make_run
 from history_builders import commit, git, merged, verdict
 
 from evalgate.errors import InputError
-from evalgate.history.baseline import anchored, choose, pinned, survey
+from evalgate.history.anchor import anchored
+from evalgate.history.baseline import choose, pinned, survey
 from evalgate.history.git import Git, Repository
 from evalgate.history.store import History
 from evalgate.records import Baseline, Missing, Nearest, Pinned, Run, Step, Usage, VerdictName, Version
 
 LATER = NOON + timedelta(days=2)
+TODAY = NOON.date()
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_in_ci_the_nearest_first_parent_counts_even_where_it_failed(
     found = chosen(history, candidate(commit=commits[4]), repository, start="HEAD^1", in_ci=True)
     assert isinstance(found, Nearest)
     assert (ids(found), found.behind) == (["near"], 2)
-    assert found.why == "nearest ancestor with a complete run: 2 commits behind HEAD^1"
+    assert found.why == "nearest ancestor with a complete run: 2 commits behind HEAD^1, whose own verdict was fail"
 
 
 def test_in_ci_earlier_runs_of_the_version_are_pooled(history: History, line: tuple[Repository, list[str]]) -> None:
@@ -96,6 +98,26 @@ def test_in_ci_earlier_runs_of_the_version_are_pooled(history: History, line: tu
     assert found.why.endswith("on HEAD^1 itself, pooled with 2 earlier runs of the same version")
     assert ids(chosen(history, run, repository, start="HEAD^1", in_ci=True, pool=2)) == ["first", "old"]
     assert ids(chosen(history, run, repository, start="HEAD^1", in_ci=True, pool=1)) == ["first"]
+
+
+def test_a_baseline_that_met_drift_is_pooled_and_said(history: History, line: tuple[Repository, list[str]]) -> None:
+    """Alone it would lower the bar for whatever fell with it; without it, what a provider does now is blamed on all."""
+    repository, commits = line
+    for number in range(4):
+        record(history, f"run-{number}", commit=commits[number], minutes=number)
+    history.write_drift([make_drift("run-3")])
+    found = chosen(history, candidate(commit=commits[4]), repository, start="HEAD^1", in_ci=True)
+    assert ids(found) == ["run-3", "run-2", "run-1", "run-0"]
+    assert isinstance(found, Nearest) and "; it met drift" in found.why
+
+
+def test_runs_much_older_than_the_nearest_are_not_pooled(history: History) -> None:
+    """The age limit is for all of a baseline: an old run cannot ride along with a young one."""
+    for days in (0, 9, 11):
+        record(history, f"{days}-days-old", minutes=-days * 24 * 60)
+    found = survey(history, candidate(), git=None, start=None, in_ci=False, pool_days=10)
+    assert ids(found.baseline) == ["0-days-old", "9-days-old"]
+    assert [passed.why for passed in found.passed_over] == ["more than 10 days older than 0-days-old"]
 
 
 def test_runs_of_an_unknown_version_are_not_pooled(history: History, line: tuple[Repository, list[str]]) -> None:
@@ -146,7 +168,8 @@ def test_in_ci_a_shallow_clone_is_told(history: History, line: tuple[Repository,
     record(history, "first", commit=commits[0])
     for start in ("HEAD^1", "HEAD~3"):
         found = chosen(history, candidate(commit=commits[4]), Repository(clone), start=start, in_ci=True)
-        assert reason(found).endswith("This clone is shallow: fetch older commits (fetch-depth: 0)")
+        assert "could not look further back than" in reason(found)
+        assert reason(found).endswith(": this clone is shallow: fetch older commits (fetch-depth: 0)")
 
 
 # ---- locally ----------------------------------------------------------------------------------------------
@@ -196,6 +219,27 @@ def test_locally_a_later_run_is_no_baseline(history: History) -> None:
     """To decide again about an old run is to look back from it."""
     record(history, "later", minutes=2000)
     assert "all of them newer than this one; the newest is later" in reason(chosen(history, candidate()))
+
+
+def test_an_expired_blessing_lets_nothing_serve(history: History, line: tuple[Repository, list[str]]) -> None:
+    """It holds to the end of its last day; of several of a run the newest counts, and so one can be ended."""
+    repository, commits = line
+    record(history, "unjudged", commit=commits[3], exit_code=None)
+    run = candidate(commit=commits[4])
+
+    def bless_until(day: date | None) -> None:
+        history.write_blessing("unjudged", reason="r", author="ann", created=NOON, expires=day)
+
+    def on(day: date) -> Baseline:
+        return choose(history, run, git=repository, start=None, in_ci=False, today=day)
+
+    bless_until(None)
+    assert ids(on(TODAY)) == ["unjudged"]
+    bless_until(TODAY)
+    assert ids(on(TODAY)) == ["unjudged"]
+    assert "none of which exited 0 or was blessed" in reason(on(TODAY + timedelta(days=1)))
+    later = replace(run, created=NOON + timedelta(days=1))
+    assert whys(history, later, repository) == {"unjudged": "never judged, and its blessing expired on 2026-11-01"}
 
 
 @pytest.mark.parametrize("in_ci", [True, False])
@@ -425,7 +469,7 @@ def bless(history: History, run_id: str, name: str | None = None, *, hours: floa
 
 
 def anchor(history: History, name: str, run: Run | None = None) -> str:
-    found = anchored(history, name, run or candidate())
+    found = anchored(history, name, run or candidate(), today=TODAY)
     return found.runs[0].id if isinstance(found, Pinned) else found.reason
 
 
@@ -444,7 +488,7 @@ def test_an_anchor_comes_with_the_reason_and_what_it_could_show(history: History
     """The report can say whose word it is."""
     history.write_run(make_run("run-1", facts=[1]), detectable={"facts": 0.3})
     bless(history, "run-1", "live")
-    by_name, by_id = (anchored(history, name, candidate()) for name in ("live", "run-1"))
+    by_name, by_id = (anchored(history, name, candidate(), today=TODAY) for name in ("live", "run-1"))
     assert isinstance(by_name, Pinned) and isinstance(by_id, Pinned)
     assert by_name.why == 'anchor "live": blessed on 2026-11-01 by ann, "released"'
     assert by_id.why == 'anchor "run-1": blessed as "live" on 2026-11-01 by ann, "released"'
@@ -480,6 +524,25 @@ def test_a_run_is_not_its_own_anchor(history: History) -> None:
     record(history, "before")
     bless(history, "before", "live")
     assert anchor(history, "live", run) == "before"
+
+
+def test_an_expired_blessing_is_no_anchor(history: History) -> None:
+    """And no earlier one of its name takes its place: that one was replaced on purpose."""
+    for run_id in ("first", "second"):
+        record(history, run_id)
+    bless(history, "first", "live")
+    day = TODAY - timedelta(days=1)
+    history.write_blessing("second", name="live", reason="hotfix", author="ann", created=NOON, expires=day)
+    assert anchor(history, "live") == (
+        'no run for the anchor "live": the blessing of run second expired on 2026-10-31. '
+        "`evalgate baseline bless second --reason TEXT --name live` blesses it again"
+    )
+    assert "expired" in anchor(history, "blessed") and "expired" in anchor(history, "second")
+    assert anchor(history, "first") == "first"
+    history.write_blessing("second", name="live", reason="again", author="bob", created=NOON, expires=TODAY)
+    found = anchored(history, "live", candidate(), today=TODAY)
+    assert isinstance(found, Pinned)
+    assert found.why == 'anchor "live": blessed on 2026-11-01 until 2026-11-01 by bob, "again"'
 
 
 def test_a_blessed_run_that_measured_a_part_is_no_anchor(history: History) -> None:

@@ -1,7 +1,7 @@
 """What is kept beside a run: its requests, the drops that it could show, drift, and names of blessings."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from builders import NOON, make_drift, make_run
@@ -154,6 +154,23 @@ def test_a_blessing_may_have_a_name(store_url: str) -> None:
             ("two", "live"),
             ("two", None),
         ]
+
+
+def test_a_blessing_may_expire(store_url: str) -> None:
+    """Its last day is kept as a day; a light row has that of the newest blessing."""
+    last = date(2026, 12, 31)
+    with History.open(store_url) as history:
+        for run_id in ("dated", "renewed", "bare"):
+            history.write_run(make_run(run_id))
+        for run_id, day in (("dated", last), ("renewed", last), ("renewed", None)):
+            history.write_blessing(run_id, reason="r", author="ann", created=NOON, expires=day)
+        assert [given.expires for given in history.blessings()] == [last, last, None]
+        rows = {row.id: row for row in history.list_runs()}
+    told = {run_id: (row.blessed, row.blessed_until) for run_id, row in rows.items()}
+    assert told == {"dated": (True, last), "renewed": (True, None), "bare": (False, None)}
+    days = (last, last + timedelta(days=1))
+    holding = {run_id: [row.is_blessed(day) for day in days] for run_id, row in rows.items()}
+    assert holding == {"dated": [True, False], "renewed": [True, True], "bare": [False, False]}
 
 
 @pytest.mark.parametrize("name", ["", " ", "blessed", "latest", "a\nb", " live"])

@@ -154,7 +154,8 @@ def test_what_the_first_schema_kept_is_read_as_it_was(store_url: str) -> None:
     with History.open(store_url, create=False) as history:
         assert expected == history.read_run("old-run")
         assert [row.verdict for row in history.verdicts("old-run")] == ["pass"]
-        assert [(given.reason, given.name) for given in history.blessings()] == [("the first one", None)]
+        assert [(b.reason, b.name, b.expires) for b in history.blessings()] == [("the first one", None, None)]
+        assert [(row.blessed, row.blessed_until) for row in history.list_runs()] == [(True, None)]
         assert [row.value for row in history.summaries(suite="suite")] == [0.5]
         assert (history.requests("old-run"), history.detectable("old-run"), history.drifts()) == ({}, {}, [])
         again = replace(expected, id="new-run", steps=(Step(epochs=2, categories=("facts",)),), against=("old-run",))
