@@ -14,7 +14,7 @@ from evalgate.errors import Fault, InputError
 from evalgate.harmless import in_actions, log_safe
 
 if TYPE_CHECKING:
-    from evalgate.records import Run
+    from evalgate.records import Run, Verdict
     from evalgate.report.model import Report
     from evalgate.report.pages import Format as PageFormat
     from evalgate.report.pen import Pen
@@ -66,11 +66,7 @@ def render(report: Report, run: Run, format: str, stream: TextIO) -> str:
 
 def deliver(report: Report, run: Run, format: Format, output: Path | None, also: Sequence[Target]) -> None:
     """Prints the report or writes it to a file, and writes the other files that were asked for."""
-    for item in also:
-        if item.format == "run":
-            write_run(item.file, run)
-        else:
-            write(item.file, render(report, run, item.format, sys.stdout))
+    write_also(also, report, run, lambda kind: render(report, run, kind, sys.stdout))
     put(render(report, run, format.value, sys.stdout), output)
     if output is not None or format is not Format.TEXT:
         say(f"{report.verdict.verdict.value}: {report.verdict.reason}")
@@ -88,11 +84,22 @@ def deliver_page(
     kinds: Mapping[str, PageFormat] = {"json": "json", "markdown": "markdown"}
     if any(item.format not in kinds for item in also):
         raise InputError(
-            Fault(where="--write", what="this command has no junit, run or summary", hint="Write json or markdown.")
+            Fault(where="--write", what="this command has json and markdown only", hint="Write json or markdown.")
         )
     for item in also:
         write(item.file, draw(kinds[item.format]))
     put(draw(format.value), output)
+
+
+def write_also(also: Sequence[Target], report: Report, run: Run, draw: Callable[[str], str]) -> None:
+    """Writes the files that were asked for beside the report: the run itself for other jobs, or what `draw` gives."""
+    for item in also:
+        if item.format == "run":
+            write_run(item.file, run)
+        elif item.format == "result":
+            write_result(item.file, report.verdict, run)
+        else:
+            write(item.file, draw(item.format))
 
 
 def write_run(file: Path, run: Run) -> None:
@@ -103,6 +110,21 @@ def write_run(file: Path, run: Run) -> None:
         run_file.write(file, run)
     else:
         say(f"{file} was not written: nothing was run")
+
+
+def write_result(file: Path, verdict: Verdict, run: Run) -> None:
+    """What the job that comments on a fork's pull request decides from, be there a run or not. Raises StoreError."""
+    from evalgate.history import result_file
+    from evalgate.records import VerdictName
+
+    if run.id:
+        result_file.write(file, run.suite, run)
+        return
+    why: dict[VerdictName, result_file.Unrun] = {
+        VerdictName.NOT_EVALUATED: "no_credentials",
+        VerdictName.INCONCLUSIVE: "nothing_changed",
+    }
+    result_file.write(file, run.suite, None, unrun=why.get(verdict.verdict, "error"))
 
 
 def show(report: Report, run: Run) -> None:

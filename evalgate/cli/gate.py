@@ -73,11 +73,7 @@ def _deliver_explained(report: Report, done: Done, format: Format, output: Path 
             return console.render(report, done.judged.run, kind, sys.stdout)
         return explanation.render(report, done.explained, format=pages[kind], pen=console.pen(sys.stdout))
 
-    for item in also:
-        if item.format == "run":
-            console.write_run(item.file, done.judged.run)
-        else:
-            console.write(item.file, drawn(item.format))
+    console.write_also(also, report, done.judged.run, drawn)
     console.put(drawn(format.value), output)
     if output is not None or format is not Format.TEXT:
         console.say(f"{done.verdict.verdict.value}: {done.verdict.reason}")

@@ -26,7 +26,7 @@ class Format(StrEnum):
 NEWEST = "newest"
 """What a bare `--resume` stands for."""
 
-WRITABLE = ("json", "junit", "markdown", "run", "summary")
+WRITABLE = ("json", "junit", "markdown", "run", "result", "summary")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="FILE", help="Configuration. Default: evalgate.yaml.")
@@ -41,7 +41,9 @@ OutputOption = Annotated[
 WriteOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--write", metavar="FORMAT=FILE", help="Write it there too: json, junit, markdown, run, summary. Repeatable."
+        "--write",
+        metavar="FORMAT=FILE",
+        help="Write it there too: json, junit, markdown, run, result, summary. Repeatable.",
     ),
 ]
 BaselineOption = Annotated[

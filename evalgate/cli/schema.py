@@ -17,13 +17,14 @@ class Document(StrEnum):
     CONFIG = "config"
     EVALSET = "evalset"
     VERDICT = "verdict"
+    RESULT = "result"
 
 
 def schema(
     document: Annotated[Document, typer.Argument(help="What the schema is of.")] = Document.CONFIG,
     output: OutputOption = None,
 ) -> int:
-    """Print a JSON Schema: of the configuration, of an eval set, or of a verdict."""
+    """Print a JSON Schema: of the configuration, of an eval set, of a verdict, or of a result file."""
     import json
 
     from evalgate.pipeline.schemas import schema_of

@@ -1,4 +1,4 @@
-"""JSON Schemas of the files that users write and of the verdict: each stage gives its part."""
+"""JSON Schemas of the files that users write, of the verdict and of the result file: each stage gives its part."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import Literal
 from evalgate.records import Json
 
 
-def schema_of(document: Literal["config", "evalset", "verdict"] | str) -> dict[str, Json]:
-    """The schema (draft 7) of a document. Raises KeyError for a document that has none."""
+def schema_of(document: Literal["config", "evalset", "verdict", "result"] | str) -> dict[str, Json]:
+    """The schema of a document. Raises KeyError for a document that has none."""
     if document == "verdict":
         from evalgate.report import machine
 
         return machine.verdict_schema()
+    if document == "result":
+        from evalgate.history import result_file_rows
+
+        return result_file_rows.document_schema()
     from evalgate import config as configuration
     from evalgate import endpoints, gate, scorers
 

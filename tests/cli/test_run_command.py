@@ -11,7 +11,7 @@ import pytest
 from kit import Project, answers, build
 
 import evalgate
-from evalgate.history import run_file
+from evalgate.history import result_file, run_file
 from evalgate.report.machine import verdict_schema
 
 GOOD = {"facts": 20, "numbers": 20}
@@ -75,6 +75,26 @@ def test_the_run_itself_can_be_written_to_a_file_and_again_from_the_history(proj
     assert [file.read_bytes() for file in others] == [first.read_bytes()] * 2
     assert len(run_file.read(first).run.results) == 4
     assert project.evalgate("history", "--write", "run=x").code == 2
+
+
+def test_what_a_fork_hands_over_can_be_written_beside_the_report(project: Project) -> None:
+    """`--write result=FILE`: the same bytes from `run` and from `gate`; and a file also where nothing could be run."""
+    build(project, categories={"facts": 4})
+    assert project.evalgate("run", "--write", "result=a.json").code == 0
+    assert project.evalgate("gate", "latest", "--write", "result=b.json").code == 0
+    assert project.evalgate("gate", "latest", "--explain", "--write", "result=c.json").code == 0
+    first, *others = ((project.folder / name).read_bytes() for name in ("a.json", "b.json", "c.json"))
+    assert others == [first] * 2
+    found = result_file.read(first, where="a.json")
+    assert found.run is not None and (found.suite, len(found.run.results)) == ("tables", 4)
+    schema = project.evalgate("schema", "result").json
+    pytest.importorskip("jsonschema").validate(json.loads(first), schema)
+    config = project.folder / "evalgate.yaml"
+    keyless = "{kind: openai, base_url: http://127.0.0.1:1, api_key_env: NO_SUCH_KEY, model: m}"
+    config.write_text(re.sub("(?m)^endpoint: .*$", f"endpoint: {keyless}", config.read_text()))
+    assert project.evalgate("run", "--write", "result=d.json").code == 0
+    unrun = result_file.read((project.folder / "d.json").read_bytes(), where="d.json")
+    assert (unrun.suite, unrun.run, unrun.unrun) == ("tables", None, "no_credentials")
 
 
 def test_the_report_goes_where_it_is_sent(project: Project) -> None:
