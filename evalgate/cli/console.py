@@ -83,9 +83,7 @@ def deliver_page(
     check_places([output, *(item.file for item in also)])
     kinds: Mapping[str, PageFormat] = {"json": "json", "markdown": "markdown"}
     if any(item.format not in kinds for item in also):
-        raise InputError(
-            Fault(where="--write", what="this command has json and markdown only", hint="Write json or markdown.")
-        )
+        raise InputError(Fault(where="--write", what="this command has no such page", hint="Write json or markdown."))
     for item in also:
         write(item.file, draw(kinds[item.format]))
     put(draw(format.value), output)
