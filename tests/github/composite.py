@@ -5,20 +5,18 @@ It does what the real runner does with the parts that evalgate's actions use, an
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from expressions import filled, holds
 
 SUMMARY_BYTES = 1_048_576
-_TOKEN = re.compile(
-    r"\s*(?:(?P<op>\|\||&&|==|!=|!|\(|\))|'(?P<text>(?:[^']|'')*)'|(?P<number>\d+)|(?P<name>[A-Za-z_][\w.-]*))"
-)
 
 
 @dataclass
@@ -43,53 +41,75 @@ def run_action(
     action = yaml.safe_load((folder / "action.yml").read_text("utf-8"))
     declared = action.get("inputs", {})
     assert inputs.keys() <= declared.keys(), f"unknown inputs: {inputs.keys() - declared.keys()}"
+    required = {name for name, row in declared.items() if row.get("required") and "default" not in row}
+    assert required <= inputs.keys(), f"missing inputs: {required - inputs.keys()}"
     temp.mkdir(parents=True, exist_ok=True)
     contexts: dict[str, Any] = {
-        "github": {"action_path": str(folder), "token": token, "repository": environ["GITHUB_REPOSITORY"]},
+        "github": {**github_context(environ, token), "action_path": str(folder)},
         "runner": {"temp": str(temp), "os": "Linux"},
         "steps": {},
     }
     contexts["inputs"] = {
-        name: inputs.get(name, _filled(str(row.get("default", "")), contexts, True)) for name, row in declared.items()
+        name: inputs.get(name, filled(str(row.get("default", "")), contexts)) for name, row in declared.items()
     }
     base = {"PATH": os.environ["PATH"], "RUNNER_TEMP": str(temp), "GITHUB_WORKSPACE": str(workspace)}
     job = {**base, **environ, "GITHUB_ACTION_PATH": str(folder)}
     ended = Ended(exit_code=0, log="", summary="", outputs={})
     for number, step in enumerate(action["runs"]["steps"]):
         is_fine = ended.exit_code == 0
-        if not _truth(_evaluated(step.get("if", "success()"), contexts, is_fine)) or not (is_fine or "if" in step):
+        if "id" in step:
+            assert step["id"] not in contexts["steps"], f"the id {step['id']} is used twice"
+            contexts["steps"][step["id"]] = {"outputs": {}}
+        if not holds(step.get("if", "success()"), contexts, is_fine):
             continue
         if "uses" in step:
-            with_ = {name: _filled(str(value), contexts, is_fine) for name, value in step.get("with", {}).items()}
+            with_ = {name: filled(str(value), contexts, is_fine) for name, value in step.get("with", {}).items()}
             ended.used.append((step["uses"], with_))
             continue
-        variables = {name: _filled(str(value), contexts, is_fine) for name, value in step.get("env", {}).items()}
-        directory = workspace / _filled(step.get("working-directory", "."), contexts, is_fine)
-        script = _filled(step["run"], contexts, is_fine)
-        _run_step(ended, script, {**job, **variables}, directory, temp / f"step-{number}", step, contexts)
+        variables = {name: filled(str(value), contexts, is_fine) for name, value in step.get("env", {}).items()}
+        directory = workspace / filled(step.get("working-directory", "."), contexts, is_fine)
+        run_step(ended, step, {**job, **variables}, directory, temp / f"step-{number}", contexts)
     for name, row in action.get("outputs", {}).items():
-        ended.outputs[name] = _filled(row["value"], contexts, ended.exit_code == 0)
+        ended.outputs[name] = filled(row["value"], contexts, ended.exit_code == 0)
     return ended
 
 
-def _run_step(
-    ended: Ended, script: str, job: dict[str, str], directory: Path, files: Path, step: Any, contexts: dict[str, Any]
+def github_context(environ: Mapping[str, str], token: str) -> dict[str, Any]:
+    """The context `github` of a job with these variables."""
+    names = ("actor", "event_name", "ref", "repository", "run_attempt", "run_id", "sha")
+    values = {name: environ.get(f"GITHUB_{name.upper()}", "") for name in names}
+    event = json.loads(Path(environ["GITHUB_EVENT_PATH"]).read_text("utf-8"))
+    return {**values, "token": token, "event": event}
+
+
+def run_step(
+    ended: Ended, step: Any, job: Mapping[str, str], directory: Path, files: Path, contexts: dict[str, Any]
 ) -> None:
+    """Runs one bash step as the runner does, and adds what it left to `ended` and to the context `steps`."""
     assert step["shell"] == "bash"
-    files.mkdir(exist_ok=True)
-    output, summary = files / "output", files / "summary"
-    for file in (output, summary):
+    files.mkdir(exist_ok=True, parents=True)
+    for_runner = {name: files / name.lower() for name in ("OUTPUT", "STEP_SUMMARY", "ENV", "PATH", "STATE")}
+    for file in for_runner.values():
         file.write_text("", "utf-8")
-    job = {**job, "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary)}
+    variables = {**job, **{f"GITHUB_{name}": str(file) for name, file in for_runner.items()}}
+    script = filled(step["run"], contexts, ended.exit_code == 0)
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
     done = subprocess.run(
-        command, cwd=directory, env=job, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False
+        command,
+        cwd=directory,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+        check=False,
     )
     ended.log += done.stdout.decode("utf-8")
-    text = summary.read_text("utf-8")
+    text = for_runner["STEP_SUMMARY"].read_text("utf-8")
     ended.summary += text if len(text.encode()) <= SUMMARY_BYTES else ""
+    left = [name for name in ("ENV", "PATH", "STATE") if for_runner[name].read_text("utf-8")]
+    assert not left, f"the step changes the job of its caller: {left}"
     if "id" in step:
-        contexts["steps"][step["id"]] = {"outputs": _outputs(output.read_text("utf-8"))}
+        contexts["steps"][step["id"]] = {"outputs": _outputs(for_runner["OUTPUT"].read_text("utf-8"))}
     ended.exit_code = ended.exit_code or done.returncode
 
 
@@ -103,85 +123,3 @@ def _outputs(text: str) -> dict[str, str]:
         else:
             name, _, found[name] = line.partition("=")
     return found
-
-
-# ---- expressions --------------------------------------------------------------------------------------------
-
-
-def _filled(text: str, contexts: Mapping[str, Any], is_fine: bool) -> str:
-    return re.sub(r"\${{(.*?)}}", lambda found: _as_text(_evaluated(found[1], contexts, is_fine)), text)
-
-
-def _evaluated(expression: str, contexts: Mapping[str, Any], is_fine: bool) -> Any:
-    tokens: list[tuple[str, str]] = []
-    rest = expression.strip()
-    rest = rest[3:-2] if rest.startswith("${{") else rest
-    while rest.strip():
-        found = _TOKEN.match(rest)
-        assert found and found.lastgroup, f"not understood: {rest}"
-        tokens.append((found.lastgroup, found[found.lastgroup]))
-        rest = rest[found.end() :]
-    parser = _Parser(tokens, contexts, is_fine)
-    value = parser.either()
-    assert not parser.tokens, f"not understood: {expression}"
-    return value
-
-
-class _Parser:
-    def __init__(self, tokens: list[tuple[str, str]], contexts: Mapping[str, Any], is_fine: bool) -> None:
-        self.tokens = tokens
-        self.contexts = contexts
-        self.is_fine = is_fine
-
-    def either(self) -> Any:
-        return self._chain(self._both, "||", lambda left, right: left if _truth(left) else right)
-
-    def _both(self) -> Any:
-        return self._chain(self._comparison, "&&", lambda left, right: right if _truth(left) else left)
-
-    def _chain(self, part: Callable[[], Any], operator: str, join: Callable[[Any, Any], Any]) -> Any:
-        value = part()
-        while self._took(operator):
-            value = join(value, part())
-        return value
-
-    def _comparison(self) -> Any:
-        value = self._single()
-        for operator in ("==", "!="):
-            if self._took(operator):
-                return (_as_text(value).lower() == _as_text(self._single()).lower()) == (operator == "==")
-        return value
-
-    def _single(self) -> Any:
-        if self._took("!"):
-            return not _truth(self._single())
-        if self._took("("):
-            value = self.either()
-            assert self._took(")")
-            return value
-        kind, text = self.tokens.pop(0)
-        if kind == "text":
-            return text.replace("''", "'")
-        if kind == "number" or text in ("true", "false"):
-            return {"true": True, "false": False}.get(text, text)
-        if self._took("("):
-            assert self._took(")")
-            return {"always": True, "success": self.is_fine, "failure": not self.is_fine}[text]
-        value = self.contexts
-        for name in text.split("."):
-            value = value.get(name, "") if isinstance(value, Mapping) else ""
-        return value
-
-    def _took(self, operator: str) -> bool:
-        if self.tokens and self.tokens[0] == ("op", operator):
-            self.tokens.pop(0)
-            return True
-        return False
-
-
-def _truth(value: Any) -> bool:
-    return value not in (False, "", None, 0)
-
-
-def _as_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

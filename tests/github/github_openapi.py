@@ -31,17 +31,19 @@ def published_description() -> Description | None:
 
 
 class Description:
-    """Says of a request what GitHub would not accept in it."""
+    """Says of a request what GitHub would not accept in it, and counts how often it was asked."""
 
     def __init__(self, content: dict[str, Any], *, prefix: str = "/api/v3") -> None:
         self._content = content
         self._prefix = prefix
+        self.n_asked = 0
         self._paths = {
             re.compile(re.sub(r"\\{[^}]*\\}", "([^/]+)", re.escape(path))): path for path in content["paths"]
         }
 
     def faults(self, request: Asked) -> list[str]:
         """One sentence for each thing that does not fit; empty where the request is as described."""
+        self.n_asked += 1
         where = f"{request.method} {request.path}"
         path = request.path.removeprefix(self._prefix)
         for pattern, template in sorted(self._paths.items(), key=lambda item: item[1].count("{")):

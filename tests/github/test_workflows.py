@@ -21,6 +21,7 @@ ACTIONS = [ROOT / "action.yml", *sorted(ROOT.glob(".github/actions/*/action.yml"
 FOLDERS = (".github/workflows", "evalgate/templates/workflows", "docs/examples")
 WORKFLOWS = sorted(file for folder in FOLDERS for file in (ROOT / folder).glob("*.yml"))
 FILES = [*ACTIONS, *WORKFLOWS]
+SCRIPTS = [*ACTIONS, ROOT / ".github/actions/install.sh"]
 
 
 def name(file: Path) -> str:
@@ -86,6 +87,28 @@ def test_every_foreign_action_is_pinned_with_its_version(file: Path) -> None:
         assert re.fullmatch(rf"uses: ({ours}|actions/[a-z/-]+@[0-9a-f]{{40}} # v\d+\.\d+\.\d+)", line), line
 
 
+@pytest.mark.parametrize("file", ACTIONS, ids=name)
+def test_every_action_installs_in_the_same_way(file: Path) -> None:
+    """Four steps, word for word but for the way to the repository's root."""
+    *installing, _ = (found for found in steps(ROOT / "action.yml"))
+    there = ("/.github/actions/install.sh", '"$GITHUB_ACTION_PATH"')
+    here = ("/../install.sh", '"$GITHUB_ACTION_PATH/../../.."')
+    if file.parent != ROOT:
+        for found in installing:
+            if "run" in found:
+                found["run"] = found["run"].replace(f" {there[1]}", f" {here[1]}").replace(there[0], here[0])
+    assert steps(file)[:4] == installing
+
+
+@pytest.mark.parametrize("file", SCRIPTS, ids=name)
+def test_no_script_needs_more_than_macos_has(file: Path) -> None:
+    """Its bash is 3.2, and its tools are BSD's."""
+    newer = r"mapfile|readarray|declare -[AgN]|\$\{\w+(,,|\^\^|@)|&>>|\|&|coproc|wait -n|\[-1\]"
+    gnu = r"readlink -f|realpath|sed -[ir]|date -d|grep -[a-zA-Z]*P|sha\d+sum|timeout |mktemp --|stat -c|xargs -r|tac\b"
+    texts = [found.get("run", "") for found in steps(file)] if file.suffix == ".yml" else [file.read_text("utf-8")]
+    assert [text for text in texts if re.search(f"{newer}|{gnu}", text)] == []
+
+
 def test_the_same_action_is_pinned_to_one_commit_everywhere() -> None:
     """An update forgets no file."""
     pins = {
@@ -131,7 +154,7 @@ def test_no_job_that_may_write_runs_the_pull_requests_code(file: Path) -> None:
 def test_each_input_reaches_the_step_and_is_known_there() -> None:
     """An input without a variable, or a variable without an input, would be ignored in silence."""
     action = content(ROOT / "action.yml")
-    env = action["runs"]["steps"][1]["env"]
+    (env,) = (found["env"] for found in steps(ROOT / "action.yml") if found.get("id") == "run")
     passed = {key.removeprefix(step.PREFIX).lower().replace("_", "-") for key in env if key.startswith(step.PREFIX)}
     known = {*step.TEXTS, *step.LISTS, *step.NUMBERS, *step.FLAGS, *step.SWITCHES, *step.OTHERS}
     assert passed == known
