@@ -68,10 +68,10 @@ def read(environ: Mapping[str, str]) -> Situation | None:
     repository = variables.matching("GITHUB_REPOSITORY", _REPOSITORY)
     server_url = environ.get("GITHUB_SERVER_URL", "https://github.com").rstrip("/")
     run_id = variables.number("GITHUB_RUN_ID")
-    payload = _payload(variables.text("GITHUB_EVENT_PATH"))
+    content = payload(environ)
     evaluated_sha = variables.matching("GITHUB_SHA", _SHA)
-    pull = _Pull.of(payload, repository, environ.get("GITHUB_REF", ""))
-    base_rev, merge_base_with = _start(event, payload, pull)
+    pull = _Pull.of(content, repository, environ.get("GITHUB_REF", ""))
+    base_rev, merge_base_with = _start(event, content, pull)
     return Situation(
         event=event,
         repository=repository,
@@ -88,7 +88,7 @@ def read(environ: Mapping[str, str]) -> Situation | None:
         pull=pull.number if pull else None,
         is_fork=pull.is_fork if pull else False,
         is_dependabot=environ.get("GITHUB_ACTOR") == "dependabot[bot]",
-        default_branch=_text(_at(payload, "repository", "default_branch")),
+        default_branch=text(at(content, "repository", "default_branch")),
         workflow=_workflow(environ, repository),
     )
 
@@ -107,19 +107,19 @@ class _Pull:
 
     @staticmethod
     def of(payload: Json, repository: str, ref: str) -> _Pull | None:
-        found = _at(payload, "pull_request")
+        found = at(payload, "pull_request")
         if not isinstance(found, dict):
             return None
         number = found.get("number")
-        head_sha, base_sha = _at(found, "head", "sha"), _at(found, "base", "sha")
-        if type(number) is not int or not _is_sha(head_sha) or not _is_sha(base_sha):
-            raise _garbled("the pull request in it has no number, head or base commit")
-        head_repository = _at(found, "head", "repo", "full_name")
+        head_sha, base_sha = at(found, "head", "sha"), at(found, "base", "sha")
+        if type(number) is not int or not is_sha(head_sha) or not is_sha(base_sha):
+            raise garbled("the pull request in it has no number, head or base commit")
+        head_repository = at(found, "head", "repo", "full_name")
         return _Pull(
             number=number,
             head_sha=head_sha,
             base_sha=base_sha,
-            branch=_text(_at(found, "head", "ref")),
+            branch=text(at(found, "head", "ref")),
             # A deleted fork leaves `repo: null`: somebody else's code all the same.
             is_fork=not isinstance(head_repository, str) or head_repository.lower() != repository.lower(),
             is_merged_for_test=ref == f"refs/pull/{number}/merge",
@@ -133,9 +133,9 @@ def _start(event: str, payload: Json, pull: _Pull | None) -> tuple[str | None, s
         # up to date, so it is good for finding a merge base and for nothing else.
         return ("HEAD^1" if event == "pull_request" and pull.is_merged_for_test else None), pull.base_sha
     if event == "merge_group":
-        base_sha = _at(payload, "merge_group", "base_sha")
-        if not _is_sha(base_sha):
-            raise _garbled("the merge group in it has no base commit")
+        base_sha = at(payload, "merge_group", "base_sha")
+        if not is_sha(base_sha):
+            raise garbled("the merge group in it has no base commit")
         return base_sha, base_sha
     return ("HEAD^1" if event == "push" else "HEAD"), None
 
@@ -178,35 +178,39 @@ class _Variables:
         return InputError(Fault(where=name, what=f"the variable {what}", hint=hint))
 
 
-def _payload(path: str) -> Json:
-    file = Path(path)
+def payload(environ: Mapping[str, str]) -> Json:
+    """The event's own content, a mapping. Raises InputError as `read`."""
+    file = Path(_Variables(environ).text("GITHUB_EVENT_PATH"))
     try:
         if file.stat().st_size > _MAX_EVENT_BYTES:
-            raise _garbled("it is larger than any event that GitHub sends")
-        payload = json.loads(file.read_text(encoding="utf-8"))
+            raise garbled("it is larger than any event that GitHub sends")
+        content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as fault:
-        raise _garbled(f"it cannot be read ({fault.strerror})") from fault
+        raise garbled(f"it cannot be read ({fault.strerror})") from fault
     except (ValueError, RecursionError) as fault:
-        raise _garbled("it is not JSON") from fault
-    if not isinstance(payload, dict):
-        raise _garbled("it is not a JSON object")
-    return payload
+        raise garbled("it is not JSON") from fault
+    if not isinstance(content, dict):
+        raise garbled("it is not a JSON object")
+    return content
 
 
-def _garbled(what: str) -> InputError:
+def garbled(what: str) -> InputError:
+    """What is raised for an event that cannot be used."""
     hint = "It is written by GitHub Actions; a job that sets GITHUB_EVENT_PATH by hand has to point at a whole event."
     return InputError(Fault(where="GITHUB_EVENT_PATH", what=f"the event file cannot be used: {what}", hint=hint))
 
 
-def _at(value: Json, *names: str) -> Json:
+def at(value: Json, *names: str) -> Json:
+    """What stands there under these names, one in the other; None where there is nothing."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
-def _text(value: Json) -> str | None:
+def text(value: Json) -> str | None:
+    """The value where it is a text that is not empty."""
     return value if isinstance(value, str) and value else None
 
 
-def _is_sha(value: Json) -> bool:
+def is_sha(value: Json) -> bool:
     return isinstance(value, str) and _SHA.fullmatch(value) is not None

@@ -37,6 +37,39 @@ def pull_request(
     }
 
 
+FORK = "stranger/support-bot"
+
+
+def workflow_run(*, head: str = HEAD, head_repository: str | None = FORK, **changes: Any) -> dict[str, Any]:
+    """The payload of `workflow_run`, action `completed`: a run of a pull request from a fork has ended.
+
+    changes: of the run itself. As GitHub sends it for forks: without pull requests.
+    """
+    known = {"full_name": head_repository, "fork": head_repository != REPOSITORY}
+    run = {
+        "id": 100,
+        "name": "evalgate",
+        "path": ".github/workflows/evalgate.yml",
+        "run_attempt": 1,
+        "event": "pull_request",
+        "status": "completed",
+        "conclusion": "success",
+        "head_branch": "kinder",
+        "head_sha": head,
+        "head_repository": None if head_repository is None else known,
+        "repository": {"full_name": REPOSITORY},
+        "actor": {"login": "stranger"},
+        "triggering_actor": {"login": "stranger"},
+        "pull_requests": [],
+    }
+    return {
+        "action": "completed",
+        "workflow_run": {**run, **changes},
+        "workflow": {"name": "evalgate", "path": ".github/workflows/evalgate.yml"},
+        "repository": {"full_name": REPOSITORY, "default_branch": "main"},
+    }
+
+
 def environment(folder: Path, event: str, payload: Any, **changes: str) -> dict[str, str]:
     """The variables of a job with this event; the event file is written into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
