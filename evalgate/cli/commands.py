@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "show": "show:show",
         "trend": "trend:trend",
         "comment": "comment:comment",
+        "doctor": "doctor:doctor",
         "schema": "schema:schema",
         "baseline": "baseline:baseline",
         "demo": "demo:demo",

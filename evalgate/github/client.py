@@ -7,12 +7,14 @@ Knows requests and answers; what is worth writing is decided by its callers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from evalgate.errors import GitHubError
+from evalgate.github.standing import About, Standing, about_of, standing_of
 from evalgate.records import Json
 
 if TYPE_CHECKING:
@@ -36,6 +38,14 @@ class TooLongError(GitHubError):
 
 class LockedError(GitHubError):
     """The conversation is locked: nothing can be written there."""
+
+
+class RefusedTokenError(GitHubError):
+    """GitHub does not take the token: it is wrong, revoked or has expired."""
+
+
+class SwitchedOffError(GitHubError):
+    """The repository has no issues: they are switched off in its settings."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +91,21 @@ class Artifact:
     """ISO 8601, UTC."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issue:
+    """An issue of the repository."""
+
+    number: int
+    author: str | None
+    """Login; None where the account is gone."""
+    title: str
+    body: str
+    is_open: bool
+    is_locked: bool
+    url: str
+    """Where people read it."""
+
+
 class GitHub(Protocol):
     """What evalgate needs of GitHub. Every method raises GitHubError where GitHub refuses or does not answer."""
 
@@ -120,13 +145,31 @@ class GitHub(Protocol):
     def merge_base(self, base: str, head: str) -> str:
         """The commit at which two commits, branches of this repository or commits of its forks, have parted."""
 
+    def list_issues(self, creator: str) -> list[Issue]:
+        """Every issue that this login has opened, closed ones too, oldest first; no pull requests."""
 
-def connect(api_url: str, repository: str, token: str, *, retries: int = 5, backoff_s: float = 1.0) -> GitHub:
+    def create_issue(self, title: str, body: str, labels: Sequence[str] = ()) -> Issue:
+        """The issue as GitHub keeps it. Raises TooLongError, SwitchedOffError."""
+
+    def edit_issue(self, number: int, *, title: str, body: str) -> Issue:
+        """Gives an issue another title and body; its state and its labels stay. Raises NotFoundError, TooLongError."""
+
+    def standing(self) -> Standing:
+        """How the token stands; costs nothing of the rate limit. Raises RefusedTokenError where it is not taken."""
+
+    def about(self) -> About:
+        """What there is to know of the repository."""
+
+
+def connect(
+    api_url: str, repository: str, token: str, *, retries: int = 5, backoff_s: float = 1.0, timeout_s: float = 30
+) -> GitHub:
     """The GitHub of one repository.
 
     api_url: as GITHUB_API_URL gives it, for github.com and for GitHub Enterprise alike.
     retries: how often a request is repeated after a dropped connection, 429, 5xx, or a 403 with Retry-After; the
     waits grow from `backoff_s` seconds. A repeated POST may write twice: callers look for what they wrote.
+    timeout_s: how long one attempt may be silent.
     """
     if not token:
         raise GitHubError(
@@ -139,7 +182,8 @@ def connect(api_url: str, repository: str, token: str, *, retries: int = 5, back
     # github3 asks for a media type of the old API, which GitHub's description does not know.
     session.headers["Accept"] = "application/vnd.github+json"
     session.headers["User-Agent"] = "evalgate"
-    session.default_read_timeout = 30
+    session.default_read_timeout = timeout_s
+    session.default_connect_timeout = min(10, timeout_s)
     adapter = HTTPAdapter(max_retries=_patience(retries, backoff_s))
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -232,6 +276,32 @@ class _RestGitHub:
         except (KeyError, TypeError) as fault:
             raise _unreadable(path) from fault
 
+    def list_issues(self, creator: str) -> list[Issue]:
+        params = {"creator": creator, "state": "all", "sort": "created", "direction": "asc"}
+        # GitHub lists pull requests among the issues.
+        return [_issue(row) for row in self._pages("/issues", params) if "pull_request" not in row]
+
+    def create_issue(self, title: str, body: str, labels: Sequence[str] = ()) -> Issue:
+        given = {"title": title, "body": body, **({"labels": list(labels)} if labels else {})}
+        return _issue(self._json("POST", "/issues", json=given))
+
+    def edit_issue(self, number: int, *, title: str, body: str) -> Issue:
+        return _issue(self._json("PATCH", f"/issues/{number}", json={"title": title, "body": body}))
+
+    def standing(self) -> Standing:
+        above = replace(self, root=self.root.rpartition("/repos/")[0])
+        answer = above._answer("GET", "/rate_limit")
+        try:
+            return standing_of(_body(answer, "/rate_limit"), answer.headers)
+        except (KeyError, TypeError, ValueError, OverflowError, OSError) as fault:
+            raise _unreadable("/rate_limit") from fault
+
+    def about(self) -> About:
+        try:
+            return about_of(self._json("GET", ""))
+        except (KeyError, TypeError, AttributeError) as fault:
+            raise _unreadable("the repository") from fault
+
     def _pages(self, path: str, params: dict[str, str], *, key: str | None = None) -> Iterator[Json]:
         page = 1
         while True:
@@ -288,17 +358,27 @@ def _refusal(method: str, path: str, answer: requests.Response) -> GitHubError:
     if 300 <= status < 400:
         return GitHubError(f"{start}: the repository has moved. Use its present name")
     if status == 401:
-        return GitHubError(f"{start}. The token is wrong or has expired")
+        return RefusedTokenError(f"{start}. The token is wrong or has expired")
+    if status == 410 and path.startswith("/issues"):
+        return SwitchedOffError(f"{start}. Switch them on under Settings > General > Features, or do without the issue")
     if status in (403, 429) and (answer.headers.get("x-ratelimit-remaining") == "0" or "rate limit" in said.lower()):
         return GitHubError(f"{start}. The rate limit is used up; run the job again later")
     if status == 403 and "locked" in said.lower():
         return LockedError(f"{start}: the conversation is locked, so nothing is written there")
     if status == 403:
-        return GitHubError(
-            f"{start}. The job needs `permissions: {{pull-requests: write}}`; pull requests from forks and from "
-            f"Dependabot never get it"
-        )
+        return GitHubError(f"{start}. {_lacking(path)}")
     return GitHubError(start)
+
+
+def _lacking(path: str) -> str:
+    """What the job has to be permitted for this request."""
+    if re.fullmatch(r"/issues(/\d+)?", path):
+        return "The job needs `permissions: {issues: write}`"
+    if not path or path == "/rate_limit":
+        return "The token may not see this repository"
+    return (
+        "The job needs `permissions: {pull-requests: write}`; pull requests from forks and from Dependabot never get it"
+    )
 
 
 def _said(answer: requests.Response) -> str:
@@ -344,6 +424,22 @@ def _newest_first(rows: Iterable[Json]) -> list[Artifact]:
     """The artifacts of known runs."""
     found = [_artifact(row) for row in rows if row.get("workflow_run")]
     return sorted(found, key=lambda artifact: (artifact.created, artifact.run_id, artifact.id), reverse=True)
+
+
+def _issue(row: Json) -> Issue:
+    try:
+        user = row["user"]
+        return Issue(
+            number=row["number"],
+            author=None if user is None else user["login"],
+            title=row["title"],
+            body=row.get("body") or "",
+            is_open=row["state"] == "open",
+            is_locked=bool(row.get("locked", False)),
+            url=row.get("html_url") or "",
+        )
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise _unreadable("issues") from fault
 
 
 def _artifact(row: Json) -> Artifact:

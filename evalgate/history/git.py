@@ -10,6 +10,7 @@ import posixpath
 import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
@@ -85,9 +86,36 @@ class Repository:
         """The commit that is checked out; None before the first."""
         return self.resolve("HEAD")
 
+    def top(self) -> Path | None:
+        """The folder that the whole work tree lies in; None outside a repository."""
+        found = self._ask("rev-parse", "--show-toplevel")
+        return Path(found) if found else None
+
     def branch(self) -> str | None:
         """The branch that is checked out; None on a detached HEAD, as in CI."""
         return self._ask("symbolic-ref", "--quiet", "--short", "HEAD") or None
+
+    def default_branch(self) -> str | None:
+        """The branch that `origin` calls its default, as far as this clone was told; None: it was not."""
+        found = self._ask("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+        return found.removeprefix("origin/") if found else None
+
+    def address(self, remote: str = "origin") -> str | None:
+        """Where a remote is; it may hold a password. None: there is no such remote."""
+        return self._ask("remote", "get-url", "--end-of-options", remote) or None
+
+    def latest(self) -> datetime | None:
+        """When HEAD was committed."""
+        found = self._ask("show", "--no-patch", "--format=%ct", "HEAD")
+        return datetime.fromtimestamp(int(found), UTC) if found and found.isdecimal() else None
+
+    def holds(self, commit: str, path: str) -> bool:
+        """Whether a file or folder of this path is in a commit."""
+        return bool(self._ask("ls-tree", "--full-tree", "--name-only", "--end-of-options", commit, path))
+
+    def is_tracked(self, path: Path) -> bool:
+        """Whether git keeps a file of the work tree."""
+        return bool(self._ask("ls-files", "--", str(path)))
 
     def user(self) -> str | None:
         """Who works here: `user.name` as git's settings have it."""

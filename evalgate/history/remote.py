@@ -215,6 +215,18 @@ class Remote:
         if answer.returncode != 0:
             raise self._scratch.error(answer)
 
+    def check_push(self, ref: str) -> None:
+        """Asks whether this reference could be pushed to, and pushes nothing. Raises RemoteError where it could not.
+
+        What the server's rules say of the content (a ruleset, secret scanning) is asked only by a real push.
+        """
+        present = self.tip(ref)
+        if present is None:
+            present = self.commit(None, {}, "Nothing")
+        else:
+            self.fetch_commit(present, filter="tree:0")
+        self._scratch.ask("push", "--dry-run", "--porcelain", "--no-verify", OURS, f"{present}:{ref}", network=True)
+
     # ---- what is remembered -------------------------------------------------------------------------------
 
     def remember(self, ref: str, commit: str) -> None:

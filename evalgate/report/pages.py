@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from evalgate.report import markup
 from evalgate.report.escape import cell, code, fence, plain
-from evalgate.report.pen import Pen
+from evalgate.report.pen import Pen, Style
 from evalgate.report.phrases import EMPTY
 
 Format: TypeAlias = Literal["text", "markdown", "json"]
@@ -46,7 +46,28 @@ class Passage:
     """(label, text); None is left out."""
 
 
-Part: TypeAlias = Sentence | Grid | Passage
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One line of a listing."""
+
+    mark: str
+    """A word that stands before it."""
+    text: str
+    advice: str = ""
+    """Stands below it; may be empty."""
+    style: Style | None = None
+    """The mark's colour."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Lines that belong together, each behind a mark."""
+
+    name: str
+    items: tuple[Item, ...]
+
+
+Part: TypeAlias = Sentence | Grid | Passage | Listing
 
 
 def as_text(parts: Iterable[Part], pen: Pen) -> str:
@@ -64,6 +85,10 @@ def as_text(parts: Iterable[Part], pen: Pen) -> str:
                     "",
                     *pen.table(part.headers, named, last_is_text=part.last_is_text, keeps_names=part.keeps_names),
                 ]
+            case Listing():
+                lines += pen.heading(part.name)
+                for item in part.items:
+                    lines += _listed(item, pen)
             case Passage():
                 name, facts = plain(part.name, limit=NAME_LIMIT), plain(part.facts, limit=2 * NAME_LIMIT)
                 lines += pen.headed(name, f"({facts})", "bold", indent=" " * 4)
@@ -93,8 +118,33 @@ def _markdown(part: Part) -> str:
             return markup.table(
                 [cell(header) for header in part.headers], rows, right=range(1, len(part.headers) - part.last_is_text)
             )
+        case Listing():
+            marked = [f"{_marked(item)}{cell(item.text)}{_advised(item)}" for item in part.items]
+            return f"### {cell(part.name)}\n\n{markup.bullets(marked)}"
         case Passage():
             return passage(part)
+
+
+def _marked(item: Item) -> str:
+    return f"**{cell(item.mark)}** "
+
+
+def _advised(item: Item) -> str:
+    return f"<br>{cell(item.advice)}" if item.advice else ""
+
+
+MARK_WIDTH = 8
+
+
+def _listed(item: Item, pen: Pen) -> list[str]:
+    indent = " " * (MARK_WIDTH + 2)
+    first, *others = pen.paragraph(item.text, indent=indent, first=indent)
+    mark = pen.paint(pen.text(item.mark, MARK_WIDTH), item.style)
+    lines = [f"  {mark}{' ' * (MARK_WIDTH - len(item.mark))}{first[len(indent) :]}", *others]
+    return [
+        *lines,
+        *(pen.paragraph(item.advice, indent=f"{indent}  ", first=f"{indent}{pen.text('→')} ") if item.advice else []),
+    ]
 
 
 def passage(part: Passage) -> str:

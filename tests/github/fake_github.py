@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +38,8 @@ class Trouble:
     body: str = '{"message": "trouble"}'
     is_done_anyway: bool = False
     """The request takes effect although its answer says otherwise: a gateway that gave up too early."""
+    delay_s: float = 0.0
+    """How long it takes to be answered."""
 
 
 @dataclass
@@ -61,6 +64,13 @@ class FakeGitHub:
         self.commits: dict[str, list[str]] = {}
         """Parents by commit."""
         self.merge_bases: dict[tuple[str, str], str] = {}
+        self.issues: dict[int, dict[str, Any]] = {}
+        """Pull requests too, as GitHub counts them."""
+        self.about: dict[str, Any] = {
+            "full_name": REPOSITORY, "default_branch": "main", "private": False, "archived": False, "has_issues": True,
+            "permissions": {"admin": False, "push": True, "pull": True},
+        }  # fmt: skip
+        self.rate: dict[str, Any] = {"limit": 5000, "remaining": 4990, "reset": 1_900_000_000, "used": 10}
         self.artifacts: list[dict[str, Any]] = []
         self.stored: dict[int, bytes] = {}
         """Zip by artifact; what is not in it has expired."""
@@ -125,6 +135,15 @@ class FakeGitHub:
         self.artifacts.append({**row, **known})
         return number
 
+    def add_issue(self, title: str, body: str, login: str | None = BOT, **known: Any) -> int:
+        """An issue that was there before; known: `state`, `locked`, `labels`, or `pull_request` for what is one."""
+        number, self._next_id = self._next_id, self._next_id + 1
+        user = None if login is None else {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"}
+        row = {"number": number, "user": user, "title": title, "body": body, "state": "open", "locked": False}
+        row["html_url"] = f"https://github.example/{REPOSITORY}/issues/{number}"
+        self.issues[number] = {**row, "labels": [], **known}
+        return number
+
     def bodies(self, pull: int) -> list[str]:
         return [comment["body"] for comment in self.comments.values() if comment["pull"] == pull]
 
@@ -146,9 +165,11 @@ class FakeGitHub:
             )
             if trouble is not None:
                 self.troubles.remove(trouble)
+                if trouble.delay_s:
+                    time.sleep(trouble.delay_s)
                 if not trouble.is_done_anyway:
                     return trouble.status, trouble.headers, trouble.body
-            status, headers, body = self._act(request, path)
+            status, headers, body = self._act_on_issues(request, path) or self._act(request, path)
             if request.method in self.after:
                 self.after.pop(request.method)()
             if trouble is not None:
@@ -203,6 +224,34 @@ class FakeGitHub:
             port = self._storage.server_address[1]
             return 302, {"Location": f"http://127.0.0.1:{port}/blob/{found[1]}?sig=secret-signature"}, None
         return 404, {}, {"message": "Not Found"}
+
+    def _act_on_issues(self, request: Request, path: str) -> tuple[int, dict[str, str], Any] | None:
+        """Issues, the repository and the token; None for everything else."""
+        if path == "":
+            return 200, {}, self.about
+        if path == "/api/v3/rate_limit":
+            return 200, {}, {"resources": {"core": self.rate}, "rate": self.rate}
+        found = re.fullmatch(r"/issues(?:/(\d+))?", path)
+        if found is None:
+            return None
+        if not self.about["has_issues"]:
+            return 410, {}, {"message": "Issues has been disabled in this repository."}
+        if request.method != "GET" and len(request.body["body"]) > MAX_BODY:
+            return 422, {}, _too_long()
+        if request.method == "POST":
+            labels = [{"name": name} for name in request.body.get("labels", [])]
+            number = self.add_issue(request.body["title"], request.body["body"], self.login, labels=labels)
+            return 201, {}, self.issues[number]
+        if found[1]:
+            if int(found[1]) not in self.issues:
+                return 404, {}, {"message": "Not Found"}
+            self.issues[int(found[1])].update(request.body or {})
+            return 200, {}, self.issues[int(found[1])]
+        creator, state = request.query.get("creator"), request.query.get("state", "open")
+        rows = [row for row in self.issues.values() if state in ("all", row["state"])]
+        if creator is not None:
+            rows = [row for row in rows if row["user"] is not None and row["user"]["login"] == creator]
+        return self._page(request, rows, None)
 
     def hand_out(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         """What GitHub's storage answers: another host, which must not learn the token."""
