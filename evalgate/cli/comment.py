@@ -11,7 +11,7 @@ from evalgate.cli import console
 from evalgate.errors import Fault, InputError
 
 if TYPE_CHECKING:
-    from evalgate.github.publish import Ended
+    from evalgate.github.briefs import Ended
 
 
 def comment(
@@ -29,20 +29,33 @@ def comment(
     exit_code: Annotated[
         int | None, typer.Option(metavar="N", help="The exit code of its run, where there is one.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Make a check run, too. The job needs `checks: write`.")
+    ] = False,
+    annotations: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What it shows at the lines of cases; from the Action's step.")
+    ] = None,
 ) -> int:
     """Post a verdict on the pull request of this GitHub Actions job: one comment per suite, kept up to date."""
     import os
 
     from evalgate.github.publish import comment_from_files
 
-    posted = comment_from_files(verdict, markdown, environ=os.environ, ended=_ended(job_result, exit_code))
+    posted = comment_from_files(
+        verdict,
+        markdown,
+        environ=os.environ,
+        ended=_ended(job_result, exit_code),
+        check=check,
+        annotations=annotations,
+    )
     console.say(f"comment {posted.action.value}" + (f": {posted.why}" if posted.why else ""))
     return 0
 
 
 def _ended(job_result: str | None, exit_code: int | None) -> Ended | None:
     """How the evaluating job ended. Raises InputError for a word that GitHub does not use."""
-    from evalgate.github.publish import Ended, JobResult
+    from evalgate.github.briefs import Ended, JobResult
 
     if job_result is None:
         return None

@@ -7,13 +7,24 @@ Knows requests and answers; what is worth writing is decided by its callers.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from evalgate.errors import GitHubError
+from evalgate.github.refusals import (
+    LONGEST_WAIT_S,
+    LockedError,
+    NotFoundError,
+    RefusedTokenError,
+    SwitchedOffError,
+    TooLongError,
+    limit_wait,
+    refusal,
+    silence,
+)
 from evalgate.github.standing import About, Standing, about_of, standing_of
 from evalgate.records import Json
 
@@ -21,31 +32,23 @@ if TYPE_CHECKING:
     import requests
     import urllib3
 
+__all__ = [
+    "Artifact",
+    "Comment",
+    "GitHub",
+    "LockedError",
+    "NotFoundError",
+    "Pull",
+    "RefusedTokenError",
+    "SwitchedOffError",
+    "TooLongError",
+    "connect",
+    "silence",
+]
+
 API_VERSION = "2022-11-28"
 _PAGE = 100
-_LONGEST_WAIT_S = 120.0
-_SAID = 300
-"""Characters of GitHub's own message that are repeated in ours."""
-
-
-class NotFoundError(GitHubError):
-    """What was asked for is gone, or this token must not see it."""
-
-
-class TooLongError(GitHubError):
-    """GitHub refuses the text because of its length."""
-
-
-class LockedError(GitHubError):
-    """The conversation is locked: nothing can be written there."""
-
-
-class RefusedTokenError(GitHubError):
-    """GitHub does not take the token: it is wrong, revoked or has expired."""
-
-
-class SwitchedOffError(GitHubError):
-    """The repository has no issues: they are switched off in its settings."""
+_LONGEST_RETRY_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,6 +127,12 @@ class GitHub(Protocol):
     def delete_comment(self, comment: int) -> None:
         """Removes a comment; one that is gone already is no error."""
 
+    def create_check(self, name: str, head_sha: str, output: Json, *, conclusion: str, url: str) -> int:
+        """A finished check run on a commit; its id. output: as GitHub describes it. url: where the details are."""
+
+    def add_to_check(self, check: int, output: Json) -> None:
+        """Gives a check run more annotations; the rest of its output as it is here."""
+
     def list_artifacts(self, name: str) -> list[Artifact]:
         """The artifacts of this name that have not expired, newest first."""
 
@@ -162,13 +171,21 @@ class GitHub(Protocol):
 
 
 def connect(
-    api_url: str, repository: str, token: str, *, retries: int = 5, backoff_s: float = 1.0, timeout_s: float = 30
+    api_url: str,
+    repository: str,
+    token: str,
+    *,
+    retries: int = 5,
+    backoff_s: float = 1.0,
+    timeout_s: float = 30,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> GitHub:
     """The GitHub of one repository.
 
     api_url: as GITHUB_API_URL gives it, for github.com and for GitHub Enterprise alike.
-    retries: how often a request is repeated after a dropped connection, 429, 5xx, or a 403 with Retry-After; the
-    waits grow from `backoff_s` seconds. A repeated POST may write twice: callers look for what they wrote.
+    retries: how often a request is repeated after a dropped connection or 5xx; the waits grow from `backoff_s` seconds.
+    A repeated POST may write twice: callers look for what they wrote. Rate limits are slept out as GitHub asks, as
+    often at most, and for five minutes in all: one that lasts longer is told at once.
     timeout_s: how long one attempt may be silent.
     """
     if not token:
@@ -187,26 +204,27 @@ def connect(
     adapter = HTTPAdapter(max_retries=_patience(retries, backoff_s))
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    return _RestGitHub(session=session, adapter=adapter, root=f"{api_url.rstrip('/')}/repos/{repository}")
+    root = f"{api_url.rstrip('/')}/repos/{repository}"
+    return _RestGitHub(session=session, adapter=adapter, root=root, retries=retries, sleep=sleep)
 
 
 def _patience(retries: int, backoff_s: float) -> urllib3.Retry:
     import urllib3
 
     class Patience(urllib3.Retry):
-        # GitHub's secondary rate limits answer 403 with Retry-After; a 403 without it is a refusal.
-        RETRY_AFTER_STATUS_CODES = frozenset({403, 413, 429, 503})
+        # Rate limits, which come as 403 too, are waited for by `_sent`: whether one is, its text may have to say.
+        RETRY_AFTER_STATUS_CODES = frozenset({503})
 
         def get_retry_after(self, response: urllib3.BaseHTTPResponse) -> float | None:
             wait_s = super().get_retry_after(response)
-            return None if wait_s is None else min(wait_s, _LONGEST_WAIT_S)
+            return None if wait_s is None else min(wait_s, _LONGEST_RETRY_S)
 
     return Patience(
         total=retries,
         redirect=0,
         backoff_factor=backoff_s,
-        backoff_max=_LONGEST_WAIT_S,
-        status_forcelist=(429, 500, 502, 503, 504),
+        backoff_max=_LONGEST_RETRY_S,
+        status_forcelist=(500, 502, 503, 504),
         allowed_methods=None,
         raise_on_status=False,
         raise_on_redirect=False,
@@ -219,6 +237,8 @@ class _RestGitHub:
     adapter: Any
     """Its patience, for hosts that are not told the token."""
     root: str
+    retries: int
+    sleep: Callable[[float], object]
 
     def pull(self, number: int) -> Pull:
         return _pull(self._json("GET", f"/pulls/{number}"))
@@ -237,6 +257,17 @@ class _RestGitHub:
             self._answer("DELETE", f"/issues/comments/{comment}")
         except NotFoundError:
             return
+
+    def create_check(self, name: str, head_sha: str, output: Json, *, conclusion: str, url: str) -> int:
+        about = {"name": name, "head_sha": head_sha, "status": "completed", "conclusion": conclusion}
+        made = self._json("POST", "/check-runs", json={**about, "details_url": url, "output": output})
+        try:
+            return int(made["id"])
+        except (KeyError, TypeError, ValueError) as fault:
+            raise _unreadable("/check-runs") from fault
+
+    def add_to_check(self, check: int, output: Json) -> None:
+        self._json("PATCH", f"/check-runs/{check}", json={"output": output})
 
     def list_artifacts(self, name: str) -> list[Artifact]:
         rows = self._pages("/actions/artifacts", {"name": name}, key="artifacts")
@@ -324,71 +355,26 @@ class _RestGitHub:
         # Only reads follow a redirect: requests would repeat a redirected POST as a GET.
         answer = self._sent(method, path, allow_redirects=method == "GET", **kwargs)
         if not 200 <= answer.status_code < 300:
-            raise _refusal(method, path, answer)
+            raise refusal(method, path, answer)
         return answer
 
     def _sent(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         """What GitHub answers, be it a redirection. Raises GitHubError where it refuses or does not answer."""
         import requests
 
-        try:
-            answer: requests.Response = self.session.request(method, self.root + path, **kwargs)
-        except requests.RequestException as fault:
-            raise silence(f"GitHub did not answer ({method} {path})", fault) from fault
-        if answer.status_code >= 400:
-            raise _refusal(method, path, answer)
-        return answer
-
-
-def silence(what: str, fault: Exception) -> GitHubError:
-    """What is told where nobody answers."""
-    return GitHubError(f"{what}: {type(fault).__name__}. Check the network, proxies, and githubstatus.com")
-
-
-def _refusal(method: str, path: str, answer: requests.Response) -> GitHubError:
-    said = _said(answer)
-    status = answer.status_code
-    start = f"GitHub answered {status} to {method} {path}" + (f" ({said})" if said else "")
-    if status == 404 or (status == 422 and "no commit found" in said.lower()):
-        return NotFoundError(f"{start}. Check that it still exists and that the token may see it")
-    if status == 410:
-        return NotFoundError(f"{start}. It has expired")
-    if status == 422 and "too long" in answer.text.lower():
-        return TooLongError(start)
-    if 300 <= status < 400:
-        return GitHubError(f"{start}: the repository has moved. Use its present name")
-    if status == 401:
-        return RefusedTokenError(f"{start}. The token is wrong or has expired")
-    if status == 410 and path.startswith("/issues"):
-        return SwitchedOffError(f"{start}. Switch them on under Settings > General > Features, or do without the issue")
-    if status in (403, 429) and (answer.headers.get("x-ratelimit-remaining") == "0" or "rate limit" in said.lower()):
-        return GitHubError(f"{start}. The rate limit is used up; run the job again later")
-    if status == 403 and "locked" in said.lower():
-        return LockedError(f"{start}: the conversation is locked, so nothing is written there")
-    if status == 403:
-        return GitHubError(f"{start}. {_lacking(path)}")
-    return GitHubError(start)
-
-
-def _lacking(path: str) -> str:
-    """What the job has to be permitted for this request."""
-    if re.fullmatch(r"/issues(/\d+)?", path):
-        return "The job needs `permissions: {issues: write}`"
-    if not path or path == "/rate_limit":
-        return "The token may not see this repository"
-    return (
-        "The job needs `permissions: {pull-requests: write}`; pull requests from forks and from Dependabot never get it"
-    )
-
-
-def _said(answer: requests.Response) -> str:
-    """GitHub's own words, on one line; empty where it is no JSON (a proxy's HTML page says nothing useful)."""
-    try:
-        body = answer.json()
-    except ValueError:
-        return ""
-    message = body.get("message") if isinstance(body, dict) else None
-    return " ".join(str(message or "").split())[:_SAID]
+        waited_s, tries = 0.0, 0
+        while True:
+            try:
+                answer: requests.Response = self.session.request(method, self.root + path, **kwargs)
+            except requests.RequestException as fault:
+                raise silence(f"GitHub did not answer ({method} {path})", fault) from fault
+            if answer.status_code < 400:
+                return answer
+            wait_s = limit_wait(answer, tries=tries, now=time.time())
+            if wait_s is None or tries >= self.retries or waited_s + wait_s > LONGEST_WAIT_S:
+                raise refusal(method, path, answer)
+            self.sleep(wait_s)
+            waited_s, tries = waited_s + wait_s, tries + 1
 
 
 def _body(answer: requests.Response, path: str) -> Json:

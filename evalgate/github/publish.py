@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from evalgate.errors import Fault, InputError
 from evalgate.github import event
+from evalgate.github.briefs import Ended, JobResult, short_report, unevaluated_report
+from evalgate.github.checks import check_unevaluated, check_verdict, read_annotations
 from evalgate.github.client import GitHub, connect
 from evalgate.github.comment import BOT, Action, Marker, Posted, post, post_unevaluated
 from evalgate.github.verdict_file import VerdictFile, read_text, read_verdict
@@ -25,30 +25,14 @@ _MARKER_ROOM = 3_000
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
-class JobResult(StrEnum):
-    """How the job that evaluates ended, in GitHub's words (`needs.JOB.result`)."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    CANCELLED = "cancelled"
-    SKIPPED = "skipped"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
-    """How the evaluating job ended: what there is to say where it has left no verdict."""
-
-    result: JobResult
-    exit_code: int | None = None
-    """Of its run; None where none was started, or nobody knows."""
-
-
 def comment_from_files(
     verdict: Path,
     markdown: Path | None = None,
     *,
     environ: Mapping[str, str],
     ended: Ended | None = None,
+    check: bool = False,
+    annotations: Path | None = None,
     token: str | None = None,
     login: str | None = None,
     github: GitHub | None = None,
@@ -58,7 +42,8 @@ def comment_from_files(
     verdict: a file `evalgate.verdict/1`. markdown: its report, as `--write markdown=FILE` gives it; without it, or
     where it does not fit into 60,000 characters, the comment has the verdict's name and a link to the job.
     ended: makes an absent verdict file no fault: the comment then says that this commit was not evaluated. An
-    unreadable one is told in the same way, and raised.
+    unreadable one is told in the same way, and raised. check: makes a check run, too, whatever becomes of the comment.
+    annotations: what it shows at the lines of cases, as the Action's step has left it; absent ones are none.
     token: default GITHUB_TOKEN of `environ`. login: who it writes as, default EVALGATE_COMMENT_LOGIN, else the job's
     own bot. github: default the one that `environ` names.
     Forks and Dependabot get no token that can write: skipped, and said. Raises InputError for bad files, outside pull
@@ -79,7 +64,11 @@ def comment_from_files(
         github = connect(situation.api_url, situation.repository, token or environ.get("GITHUB_TOKEN", ""))
     login = login or environ.get("EVALGATE_COMMENT_LOGIN") or BOT
     if found is not None:
-        return _post(github, situation.pull, found, report, situation, login)
+        notes = read_annotations(annotations) if check and annotations is not None and annotations.exists() else []
+        posted = _post(github, situation.pull, found, report, situation, login)
+        if check:
+            check_verdict(github, found, report, situation=situation, annotations=notes)
+        return posted
     assert ended is not None
     posted = post_unevaluated(
         github,
@@ -89,6 +78,8 @@ def comment_from_files(
         unwanted="the job was skipped, and there is no comment" if ended.result is JobResult.SKIPPED else "",
         login=login,
     )
+    if check:
+        check_unevaluated(github, ended, situation=situation)
     if fault is not None:
         raise fault
     return posted
@@ -133,43 +124,6 @@ def _marker(suite: str, situation: event.Situation) -> Marker:
         run_id=situation.run_id,
         run_attempt=situation.run_attempt,
         workflow=situation.workflow,
-    )
-
-
-def short_report(verdict: VerdictFile, situation: event.Situation | None) -> str:
-    """The verdict in two lines of Markdown for where the report does not fit. Holds no word that a user wrote."""
-    rest = f"[in the job's log and files]({situation.run_url})" if situation else "in the job's log and files"
-    first = f"**evalgate: {verdict.verdict}** (exit code {verdict.exit_code})"
-    return f"{first}\n\nThe whole report does not fit here; it is {rest}.\n"
-
-
-_EXITS = {
-    1: "the gate failed, but left no verdict",
-    2: "the configuration or the input is wrong",
-    3: "it could not be evaluated",
-    70: "evalgate itself failed",
-    130: "it was interrupted",
-}
-_RESULTS = {
-    JobResult.SUCCESS: "the job left no verdict",
-    JobResult.FAILURE: "the job failed before there was a verdict",
-    JobResult.CANCELLED: "the job was cancelled before there was a verdict",
-    JobResult.SKIPPED: "the job was skipped",
-}
-
-
-def unevaluated_report(ended: Ended, situation: event.Situation) -> str:
-    """What the comment says where a run has no verdict. Holds no word that a user wrote."""
-    why = _RESULTS[ended.result]
-    if ended.exit_code and ended.result is not JobResult.CANCELLED:
-        what = _EXITS.get(ended.exit_code)
-        why = f"the run ended with exit code {ended.exit_code}" + (f" ({what})" if what else "")
-    return (
-        f"> [!WARNING]\n"
-        f"> **NOT EVALUATED**: there is no verdict on {situation.head_sha[:10]}: {why}.\n"
-        f">\n"
-        f"> **Next:** See [the job's log]({situation.run_url}), mend it, and run the job again or push.\n\n"
-        f"Nothing is known of this commit's quality. What this comment said of an earlier commit no longer holds.\n"
     )
 
 

@@ -22,7 +22,9 @@ from evalgate.errors import EvalgateError, Fault, InputError
 from evalgate.github import event
 from evalgate.github.actions import Annotation, annotation_commands, tell_faults, write_outputs, write_summary
 from evalgate.github.annotate import annotate
-from evalgate.github.publish import Ended, JobResult, comment_from_files, short_report
+from evalgate.github.briefs import Ended, JobResult, short_report
+from evalgate.github.checks import write_annotations
+from evalgate.github.publish import comment_from_files
 from evalgate.github.verdict_file import VerdictFile, read_text, read_verdict
 from evalgate.harmless import log_safe
 
@@ -54,6 +56,10 @@ class Inputs:
     comment: bool
     login: str | None
     token: str
+
+    @property
+    def annotations(self) -> Path:
+        return self.folder / "annotations.json"
 
     @property
     def files(self) -> dict[str, Path]:
@@ -127,6 +133,7 @@ def run_step(environ: Mapping[str, str], log: TextIO, *, command: Sequence[str] 
     write_outputs(Path(environ["GITHUB_OUTPUT"]), _outputs(inputs, verdict, exit_code))
     roots = [Path(environ.get("GITHUB_WORKSPACE") or "."), Path.cwd(), inputs.config.parent]
     notes = annotate(verdict, exit_code, junit=inputs.files["junit"], roots=roots)
+    write_annotations(inputs.annotations, notes)
     if verdict is not None:
         short = short_report(verdict, situation)
         if inputs.summary:
@@ -141,7 +148,7 @@ def run_step(environ: Mapping[str, str], log: TextIO, *, command: Sequence[str] 
 def _clear(inputs: Inputs) -> None:
     """Removes the files of an earlier run: a stale verdict must never speak for a run that wrote none."""
     inputs.folder.mkdir(parents=True, exist_ok=True)
-    for file in inputs.files.values():
+    for file in (*inputs.files.values(), inputs.annotations):
         file.unlink(missing_ok=True)
 
 

@@ -24,6 +24,8 @@ from github_openapi import Description, published_description
 BOT = "github-actions[bot]"
 REPOSITORY = "acme/support-bot"
 MAX_BODY = 65_536
+MAX_SUMMARY = 65_535
+MAX_CHECK_ANNOTATIONS = 50
 
 
 @dataclass
@@ -64,6 +66,8 @@ class FakeGitHub:
         self.commits: dict[str, list[str]] = {}
         """Parents by commit."""
         self.merge_bases: dict[tuple[str, str], str] = {}
+        self.checks: dict[int, dict[str, Any]] = {}
+        """Check runs, with all their annotations under `annotations`."""
         self.issues: dict[int, dict[str, Any]] = {}
         """Pull requests too, as GitHub counts them."""
         self.about: dict[str, Any] = {
@@ -212,6 +216,8 @@ class FakeGitHub:
             if number in self.comments:
                 self.comments[number]["body"] = request.body["body"]
                 return 200, {}, self.comments[number]
+        elif found := re.fullmatch(r"/check-runs(?:/(\d+))?", path):
+            return self._check(request, int(found[1]) if found[1] else None)
         elif path == "/actions/artifacts":
             rows = [row for row in self.artifacts if row["name"] == request.query.get("name", row["name"])]
             return self._page(request, rows, "artifacts")
@@ -271,6 +277,20 @@ class FakeGitHub:
         head = {"sha": self.heads[number], "ref": known["branch"], "repo": repository and {"full_name": repository}}
         head["label"] = f"{(repository or 'ghost/gone').partition('/')[0]}:{known['branch']}"
         return {"number": number, "state": known["state"], "head": head, "base": {"ref": known["base"]}}
+
+    def _check(self, request: Request, number: int | None) -> tuple[int, dict[str, str], Any]:
+        output = request.body.get("output", {})
+        notes = output.get("annotations", [])
+        if len(notes) > MAX_CHECK_ANNOTATIONS or len(output.get("summary", "")) > MAX_SUMMARY:
+            return 422, {}, {"message": "Invalid request."}
+        if number is None:
+            number, self._next_id = self._next_id, self._next_id + 1
+            self.checks[number] = {**request.body, "id": number, "annotations": notes}
+            return 201, {}, self.checks[number]
+        if number not in self.checks:
+            return 404, {}, {"message": "Not Found"}
+        self.checks[number]["annotations"] += notes
+        return 200, {}, self.checks[number]
 
     def _create(self, pull: int, body: str) -> tuple[int, dict[str, str], Any]:
         if len(body) > MAX_BODY:

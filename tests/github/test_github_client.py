@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fake_github import REPOSITORY, FakeGitHub, Request, Trouble
 from github_openapi import VARIABLE, published_description
@@ -11,6 +13,13 @@ from evalgate.github.client import Comment, GitHub, NotFoundError, Pull, connect
 
 HEAD = "a" * 40
 BASE = "b" * 40
+OUTPUT = {
+    "title": "PASS",
+    "summary": "text",
+    "annotations": [
+        {"path": "a.yaml", "start_line": 3, "end_line": 3, "annotation_level": "failure", "title": "a", "message": "b"}
+    ],
+}
 HTML = "<html><body>Unicorn!</body></html>"
 
 
@@ -32,6 +41,8 @@ def test_every_request_is_as_github_describes_it() -> None:
         there.list_comments(7)
         there.delete_comment(comment.id)
         there.list_artifacts("evalgate-history")
+        check = there.create_check("evalgate", HEAD, OUTPUT, conclusion="success", url="https://github.com/x/y")
+        there.add_to_check(check, OUTPUT)
         github.add_pull(8, HEAD, repository="fork/support-bot", branch="a/b c#d")
         github.commits[HEAD] = [BASE]
         github.merge_bases["release/1", HEAD] = BASE
@@ -41,7 +52,7 @@ def test_every_request_is_as_github_describes_it() -> None:
         there.pulls_with(HEAD)
         there.parents(HEAD)
         assert there.merge_base("release/1", HEAD) == BASE
-        assert [description.faults(request) for request in github.requests] == [[]] * 12
+        assert [description.faults(request) for request in github.requests] == [[]] * 14
 
 
 @pytest.mark.parametrize(
@@ -90,6 +101,65 @@ def test_passing_troubles_are_waited_out(trouble: Trouble) -> None:
         github.troubles += [trouble, trouble]
         assert client(github).pull(7) == Pull(number=7, head_sha=HEAD, base_branch="main")
         assert len(github.requests) == 3
+
+
+def limited(said: str, status: int = 403, **headers: str) -> Trouble:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Trouble("POST", ".*", status, named, json.dumps({"message": said}))
+
+
+SECONDARY = "You have exceeded a secondary rate limit and have been temporarily blocked from content creation."
+
+
+@pytest.mark.parametrize(
+    ("troubles", "waits"),
+    [
+        ([limited(SECONDARY)] * 2, [60.0, 120.0]),
+        ([limited(SECONDARY, retry_after="7")], [7.0]),
+        ([limited("slow down", 429)], [60.0]),
+        ([limited("was submitted too quickly", 422)], [60.0]),
+        ([limited("API rate limit exceeded", x_ratelimit_remaining="0", x_ratelimit_reset="1")], [1.0]),
+    ],
+)
+def test_rate_limits_are_waited_for_as_github_asks(troubles: list[Trouble], waits: list[float]) -> None:
+    """With a time given or without: a minute then, and twice that the next time."""
+    slept: list[float] = []
+    with FakeGitHub() as github:
+        github.troubles += troubles
+        there = connect(github.api_url, REPOSITORY, "token-1", retries=3, backoff_s=0.0, sleep=slept.append)
+        assert there.create_comment(7, "text").body == "text"
+        assert slept == waits
+        assert len(github.bodies(7)) == 1
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        limited(SECONDARY, retry_after="3600"),
+        limited("API rate limit exceeded", x_ratelimit_remaining="0", x_ratelimit_reset="99999999999"),
+        limited("API rate limit exceeded", x_ratelimit_remaining="0"),
+    ],
+)
+def test_a_limit_that_outlasts_the_job_is_told_at_once(trouble: Trouble) -> None:
+    """Nobody pays for an hour of a runner that waits; asking again before the time is what GitHub bans for."""
+    slept: list[float] = []
+    with FakeGitHub() as github:
+        github.troubles.append(trouble)
+        there = connect(github.api_url, REPOSITORY, "token-1", sleep=slept.append)
+        with pytest.raises(GitHubError, match="rate limit is used up"):
+            there.create_comment(7, "text")
+        assert slept == [] and github.methods() == ["POST"]
+
+
+def test_limits_without_end_are_waited_for_five_minutes_in_all() -> None:
+    """Then the job says so and ends."""
+    slept: list[float] = []
+    with FakeGitHub() as github:
+        github.troubles += [limited(SECONDARY)] * 9
+        there = connect(github.api_url, REPOSITORY, "token-1", sleep=slept.append)
+        with pytest.raises(GitHubError, match="rate limit is used up"):
+            there.create_comment(7, "text")
+        assert slept == [60.0, 120.0]
 
 
 def test_a_refusal_is_not_tried_again() -> None:

@@ -13,8 +13,9 @@ from github_events import HEAD, MERGE, environment, pull_request
 from verdicts import SENTENCE, failed_verdict, make_verdict, write_verdict
 
 from evalgate.errors import InputError
+from evalgate.github.briefs import Ended, JobResult
 from evalgate.github.comment import Action
-from evalgate.github.publish import Ended, JobResult, comment_from_files
+from evalgate.github.publish import comment_from_files
 from evalgate.github.verdict_file import MAX_BYTES, read_verdict
 from evalgate.records import VerdictName
 

@@ -17,6 +17,9 @@ from github_events import HEAD, MERGE, environment, pull_request
 from verdicts import failed_verdict, write_verdict
 from workflow_commands import commands
 
+from evalgate.github.actions import Annotation
+from evalgate.github.checks import read_annotations, write_annotations
+
 ROOT = Path(__file__).parents[2]
 
 PUSH = {"repository": {"full_name": REPOSITORY, "default_branch": "main"}}
@@ -144,6 +147,8 @@ def test_from_the_first_push_to_a_mended_pull_request(tmp_path: Path) -> None:
         assert report.strip() == bad.summary.strip()
         assert {name for name, _ in commands(bad.log)} == {"error", "notice"}
         assert "file=evalsets/refunds.yaml,line=" in bad.log
+        notes = read_annotations(tmp_path / "temp" / "evalgate-report" / "annotations.json")
+        assert len(notes) == 30 and {note.file for note in notes} == {"evalsets/refunds.yaml"}
         for text in ("<img", "evil.invalid", "@everyone", "run=999999"):
             assert text not in report
         assert list(tmp_path.rglob("PWNED")) == []
@@ -168,7 +173,15 @@ def test_a_job_of_its_own_posts_a_finished_verdict(tmp_path: Path) -> None:
         action, files = ".github/actions/comment", {"verdict": str(verdict), "markdown": str(report)}
         ended = project.run("pull_request", pull_request(), MERGE, action, **files)
         assert (ended.exit_code, ended.log) == (0, "comment created\n")
-        assert github.bodies(7)[0].endswith("\n# report\n")
+        assert github.bodies(7)[0].endswith("\n# report\n") and github.checks == {}
+        notes = tmp_path / "made" / "annotations.json"
+        write_annotations(notes, [Annotation(level="error", title="late-1", message="fell", file="a.yaml", line=3)])
+        ended = project.run(
+            "pull_request", pull_request(), MERGE, action, **files, check="true", annotations=str(notes)
+        )
+        assert (ended.exit_code, ended.log) == (0, "comment edited\n")
+        ((check),) = github.checks.values()
+        assert (check["conclusion"], check["annotations"][0]["path"]) == ("failure", "a.yaml")
         ended = project.run("pull_request", pull_request(), MERGE, action, verdict=str(tmp_path / "absent.json"))
         assert ended.exit_code == 2 and "absent.json: cannot be read" in ended.log
         crashed = {"verdict": str(tmp_path / "absent.json"), "job-result": "failure", "exit-code": "70"}
