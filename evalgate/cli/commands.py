@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "doctor": "doctor:doctor",
         "schema": "schema:schema",
         "baseline": "baseline:baseline",
+        "sync": "sync:sync",
         "demo": "demo:demo",
     }
 )

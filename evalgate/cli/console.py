@@ -93,19 +93,20 @@ def write_also(also: Sequence[Target], report: Report, run: Run, draw: Callable[
     """Writes the files that were asked for beside the report: the run itself for other jobs, or what `draw` gives."""
     for item in also:
         if item.format == "run":
-            write_run(item.file, run)
+            write_run(item.file, run, report.store)
         elif item.format == "result":
             write_result(item.file, report.verdict, run)
         else:
             write(item.file, draw(item.format))
 
 
-def write_run(file: Path, run: Run) -> None:
-    """The run's own file. Says so where nothing was run. Raises StoreError."""
-    from evalgate.history import run_file
+def write_run(file: Path, run: Run, store: str | None) -> None:
+    """The run's own file, with its verdicts if it is kept in a store. Says so where nothing was run. Raises
+    StoreError."""
+    from evalgate.pipeline.syncing import write_file
 
     if run.id:
-        run_file.write(file, run)
+        write_file(file, run, store)
     else:
         say(f"{file} was not written: nothing was run")
 

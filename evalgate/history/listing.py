@@ -6,10 +6,10 @@ Knows neither the database nor the gate; importing it costs nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from evalgate.records import Json
+from evalgate.records import DriftEvent, Json
 
 BLESSED = "blessed"
 """As an anchor's name: whatever run of the suite was blessed last."""
@@ -26,6 +26,20 @@ class VerdictRow:
     exit_code: int
     body: Mapping[str, Json]
     """The verdict as `evalgate.verdict/1`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """What a store keeps beside a run and a run's file takes along."""
+
+    verdicts: tuple[VerdictRow, ...] = ()
+    """In the order in which they were decided; the last one counts."""
+    drifts: tuple[DriftEvent, ...] = ()
+    detectable: Mapping[str, float] = field(default_factory=dict)
+    """By category, the drop that would be seen four times out of five with this run as baseline."""
+
+
+NOTHING = Beside()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -42,7 +42,13 @@ _SIGNS: tuple[tuple[tuple[str, ...], RemoteFault, str], ...] = (
         "was pushed to by somebody else in the meantime. Try again",
     ),
     (
-        ("hook declined", "remote rejected", "deny updating", "shallow update not allowed"),
+        # The branch has gone, and the commit that begins it anew is, to the second, the one that began it.
+        ("shallow update not allowed",),
+        RemoteFault.BUSY,
+        "lost this branch a moment ago: {said}. Try again",
+    ),
+    (
+        ("hook declined", "remote rejected", "deny updating"),
         RemoteFault.RULES,
         "refused the push: {said}. Ask whoever keeps the repository to let this branch be pushed",
     ),

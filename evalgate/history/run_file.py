@@ -1,8 +1,9 @@
 """The run file: one immutable, compressed file a run; shards, artifacts and the history's branch are made of these.
 
-gzip of JSON lines: a header with everything of the run but its cases and results, a line each for these, and a last
-line with the checksum of all before it. The same run gives the same bytes. What is read is checked to the last line
-before any of it is handed out. Neither reading nor writing holds many cases or results in memory.
+gzip of JSON lines: a header with everything of the run but its cases and results, and with its verdicts; a line each
+for cases and results; and a last line with the checksum of all before it. The same run gives the same bytes. What is
+read is checked to the last line before any of it is handed out. Neither reading nor writing holds many cases or results
+in memory.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import IO, Any
 from evalgate.codec import case_from_json, case_to_json, result_from_json, result_to_json
 from evalgate.errors import Fault, InputError, StoreError
 from evalgate.history import run_file_rows as rows
+from evalgate.history.listing import NOTHING, Beside
 from evalgate.history.run_file_rows import SCHEMA, Outputs, Shard
 from evalgate.records import CaseRef, Json, Result, Run
 from evalgate.spool import gathered
@@ -53,18 +55,22 @@ class RunFile:
     """`hashes`: what models and users wrote is left out."""
     checksum: str
     """SHA-256 of the content, hex: names it."""
+    beside: Beside = NOTHING
+    """What had been said of the run when the file was written."""
 
 
 # ---- writing ----------------------------------------------------------------------------------------------
 
 
-def write(file: Path, run: Run, *, shard: Shard | None = None, outputs: Outputs = "full") -> str:
+def write(
+    file: Path, run: Run, *, shard: Shard | None = None, outputs: Outputs = "full", beside: Beside = NOTHING
+) -> str:
     """Writes a run's file, whole or not at all, and gives its checksum. Raises StoreError where it cannot."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        checksum, unpacked = _write(temporary, run, shard, outputs, level=6)
+        checksum, unpacked = _write(temporary, run, shard, outputs, beside, level=6)
         if unpacked > LONGEST_LINE and unpacked > MOST_PACKED * temporary.stat().st_size:
-            checksum, _ = _write(temporary, run, shard, outputs, level=0)
+            checksum, _ = _write(temporary, run, shard, outputs, beside, level=0)
         temporary.replace(file)
     except OSError as error:
         raise StoreError(f"{file}: the run file cannot be written: {error.strerror or error}. Make room") from error
@@ -73,7 +79,9 @@ def write(file: Path, run: Run, *, shard: Shard | None = None, outputs: Outputs 
     return checksum
 
 
-def _write(file: Path, run: Run, shard: Shard | None, outputs: Outputs, *, level: int) -> tuple[str, int]:
+def _write(
+    file: Path, run: Run, shard: Shard | None, outputs: Outputs, beside: Beside, *, level: int
+) -> tuple[str, int]:
     """The checksum, and how many bytes were written before they were packed."""
     digest = hashlib.sha256()
     size = 0
@@ -83,7 +91,7 @@ def _write(file: Path, run: Run, shard: Shard | None, outputs: Outputs, *, level
             gzip.GzipFile(filename="", mode="wb", compresslevel=level, fileobj=raw, mtime=0) as packed,
             io.BufferedWriter(packed, 2**16) as lines,
         ):
-            for row in _rows(run, shard, outputs):
+            for row in _rows(run, shard, outputs, beside):
                 line = _line(row)
                 digest.update(line)
                 lines.write(line)
@@ -95,8 +103,8 @@ def _write(file: Path, run: Run, shard: Shard | None, outputs: Outputs, *, level
     return checksum, size
 
 
-def _rows(run: Run, shard: Shard | None, outputs: Outputs) -> Iterator[Json]:
-    yield rows.header_of(run, shard=shard, outputs=outputs)
+def _rows(run: Run, shard: Shard | None, outputs: Outputs, beside: Beside) -> Iterator[Json]:
+    yield {**rows.header_of(run, shard=shard, outputs=outputs), **rows.beside_rows(beside, outputs)}
     for case in run.cases:
         row = case_to_json(case)
         yield {"case": row if outputs == "full" else rows.hashed_case(row)}
@@ -139,6 +147,12 @@ def read(file: Path, *, most_bytes: int = MOST_BYTES) -> RunFile:
         raise InputError(Fault(where=str(file), what=f"cannot be read: {error.strerror}")) from error
 
 
+def parse(name: str, content: bytes) -> RunFile:
+    """The run in a file's content; `name` is what messages call it. Raises InputError as `read` does."""
+    bound = min(MOST_BYTES, max(LONGEST_LINE, MOST_PACKED * len(content)))
+    return _Reader(name, io.BytesIO(content), bound).read()
+
+
 AGAIN = "Fetch or write it again."
 
 
@@ -171,7 +185,13 @@ class _Reader:
             raise self._fault("something follows its end", AGAIN)
         self._check_cases(found)
         shard = None if header["shard"] is None else Shard(**header["shard"])
-        return RunFile(run=rows.run_of(header, found), shard=shard, outputs=header["outputs"], checksum=checksum)
+        return RunFile(
+            run=rows.run_of(header, found),
+            shard=shard,
+            outputs=header["outputs"],
+            checksum=checksum,
+            beside=rows.beside_of(header),
+        )
 
     def _header(self, lines: gzip.GzipFile) -> Mapping[str, Any]:
         read = self._row(lines)
@@ -183,7 +203,7 @@ class _Reader:
             what = f"its schema is {schema[:40]!r}, this evalgate reads {SCHEMA!r}"
             raise self._fault(what, "Read it with the evalgate that wrote it, or a newer one.")
         wrong = [name for name, check in rows.HEADER.items() if name not in row or not check(row[name])]
-        wrong += [name for name in row if name not in rows.HEADER]
+        wrong += [name for name in row if name not in rows.HEADER and not rows.BESIDE.get(name, _never)(row[name])]
         if not wrong and row["confirmation"] is None and (row["counts"]["after"] or row["counts"]["before"]):
             wrong = ["confirmation"]
         if wrong:
@@ -235,6 +255,10 @@ class _Reader:
     def _fault(self, what: str, hint: str) -> InputError:
         place = f"{self._name}:{self._number}" if self._number else self._name
         return InputError(Fault(where=place, what=what, hint=hint))
+
+
+def _never(value: Json) -> bool:
+    return False
 
 
 def _refuse(name: str) -> float:

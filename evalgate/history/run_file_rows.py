@@ -13,7 +13,21 @@ from typing import Any, Literal, TypeAlias
 
 from evalgate.history import checks
 from evalgate.history.checks import Check
-from evalgate.records import Confirmation, Json, Result, Run, Stage, Step, Usage, Version, fingerprint
+from evalgate.history.listing import Beside, VerdictRow
+from evalgate.records import (
+    VERDICT_SCHEMA,
+    Confirmation,
+    DriftEvent,
+    Json,
+    Result,
+    Run,
+    Stage,
+    Step,
+    Usage,
+    VerdictName,
+    Version,
+    fingerprint,
+)
 
 SCHEMA = "evalgate.run/1"
 
@@ -24,6 +38,10 @@ NOT_KEPT = "not kept in this file"
 
 TEXTS = ("text", "data", "tool_calls", "contexts")
 """Fields of an output that hold what a model or a user wrote."""
+
+
+PROMPTS = ("system", "templates", "tools", "response_format")
+"""Parts of a version that hold what somebody wrote for the model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +68,7 @@ class Shard:
 def header_of(run: Run, *, shard: Shard | None, outputs: Outputs) -> dict[str, Json]:
     """Everything of a run but its cases and results."""
     asked, usage = run.confirmation, run.usage
+    parts = run.version.parts if outputs == "full" else hashed_parts(run.version.parts)
     return {
         "schema": SCHEMA,
         "id": run.id,
@@ -66,7 +85,7 @@ def header_of(run: Run, *, shard: Shard | None, outputs: Outputs) -> dict[str, J
         "epochs": run.epochs,
         "commit": run.commit,
         "branch": run.branch,
-        "version": {"id": run.version.id, "parts": dict(run.version.parts)},
+        "version": {"id": run.version.id, "parts": dict(parts)},
         "evalset": run.evalset,
         "selection": run.selection,
         "stopped": run.stopped,
@@ -122,6 +141,49 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
+# ---- what was said of the run ------------------------------------------------------------------------------
+
+
+def beside_rows(beside: Beside, outputs: Outputs) -> dict[str, Json]:
+    """The header's fields for what the store keeps beside a run; none for what there is none of."""
+    verdicts = [{"decided": _iso(row.decided), "body": _body(row, outputs)} for row in beside.verdicts]
+    names = [name for name in DriftEvent.__slots__ if name not in ("run_id", "created")]
+    drifts = [
+        {"created": _iso(event.created), **{name: getattr(event, name) for name in names}} for event in beside.drifts
+    ]
+    found: dict[str, Json] = {"verdicts": verdicts, "drifts": drifts, "detectable": dict(beside.detectable)}
+    return {name: value for name, value in found.items() if value}
+
+
+def beside_of(header: Mapping[str, Any]) -> Beside:
+    """What a checked header says beside the run."""
+    run_id = header["id"]
+    verdicts = [
+        VerdictRow(
+            run_id=run_id,
+            decided=_moment(row["decided"]),
+            verdict=row["body"]["verdict"],
+            exit_code=row["body"]["exit_code"],
+            body=row["body"],
+        )
+        for row in header.get("verdicts", ())
+    ]
+    drifts = [
+        DriftEvent(**{**row, "run_id": run_id, "created": _moment(row["created"])}) for row in header.get("drifts", ())
+    ]
+    return Beside(verdicts=tuple(verdicts), drifts=tuple(drifts), detectable=header.get("detectable", {}))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
+
+
+def _body(row: VerdictRow, outputs: Outputs) -> dict[str, Json]:
+    # What could not be evaluated names the cause, which may quote an answer.
+    quotes = outputs == "hashes" and row.verdict in (VerdictName.ERROR.value, VerdictName.NOT_EVALUATED.value)
+    return {**row.body, "reason": NOT_KEPT} if quotes else dict(row.body)
+
+
 # ---- without texts -----------------------------------------------------------------------------------------
 
 
@@ -139,6 +201,11 @@ def hashed_result(row: dict[str, Json]) -> dict[str, Json]:
     if "scores" in row:
         row["scores"] = [{**score, "reason": ""} for score in row["scores"]]
     return row
+
+
+def hashed_parts(parts: Mapping[str, Json]) -> dict[str, Json]:
+    """A version's parts with a hash in the place of each prompt; the version's id stays what it was."""
+    return {name: fingerprint(value) if name in PROMPTS and value else value for name, value in parts.items()}
 
 
 def hashed_case(row: dict[str, Json]) -> dict[str, Json]:
@@ -261,3 +328,31 @@ HEADER: Mapping[str, Check] = {
     ),
     "metadata": lambda value: isinstance(value, dict) and all(KNOWN[n](v) for n, v in value.items() if n in KNOWN),
 }
+
+
+def is_verdict(value: Any) -> bool:
+    """Whether this is a verdict as `Verdict.to_dict` gives it, as far as it counts here."""
+    return (
+        isinstance(value, dict)
+        and value.get("schema") == VERDICT_SCHEMA
+        and checks.one_of(*VerdictName)(value.get("verdict"))
+        and checks.count(value.get("exit_code"))
+        and value["exit_code"] in (0, 1, 3)
+    )
+
+
+_DRIFT: Mapping[str, Check] = {
+    "created": checks.moment,
+    "category": checks.text,
+    "before": checks.rate,
+    "after": checks.rate,
+    "p": checks.rate,
+    "sentence": checks.text,
+}
+
+BESIDE: Mapping[str, Check] = {
+    "verdicts": checks.each(checks.shape({"decided": checks.moment, "body": is_verdict})),
+    "drifts": checks.each(checks.shape(_DRIFT)),
+    "detectable": lambda value: isinstance(value, dict) and all(map(checks.amount, value.values())),
+}
+"""Fields of a header that are there only where there is something to say."""

@@ -208,15 +208,20 @@ class History:
 
         Raises InputError where there is no run of this id.
         """
+        row = VerdictRow(
+            run_id=run_id,
+            decided=decided,
+            verdict=verdict.verdict.value,
+            exit_code=verdict.exit_code,
+            body=verdict.to_dict(),
+        )
+        self.write_decision(row)
+
+    def write_decision(self, row: VerdictRow) -> None:
+        """Add a decision as it was written down elsewhere. Raises InputError where there is no run of its id."""
+        fields = {name: getattr(row, name) for name in VerdictRow.__slots__ if name != "run_id"}
         with self._writing() as connection:
-            row = {
-                "run": self._number(connection, run_id),
-                "decided": decided,
-                "verdict": verdict.verdict.value,
-                "exit_code": verdict.exit_code,
-                "body": verdict.to_dict(),
-            }
-            bulk.insert_one(connection, shape.verdicts, row)
+            bulk.insert_one(connection, shape.verdicts, {"run": self._number(connection, row.run_id), **fields})
 
     def write_blessing(
         self,

@@ -16,7 +16,7 @@ from evalgate.gate import sentences
 from evalgate.history.store import History
 from evalgate.pipeline.load import Suite
 from evalgate.pipeline.selection import Selection, narrowed
-from evalgate.records import NAMED, Baseline, CaseRef, Json, Missing, Run, Scored, Version
+from evalgate.records import NAMED, Baseline, CaseRef, Json, Missing, Run, Scored, Version, fingerprint
 from evalgate.spool import gathered
 
 
@@ -84,7 +84,7 @@ def _why_everything(suite: Suite, refs: Sequence[CaseRef], baseline: Baseline) -
     others = sorted(
         name
         for name in run.version.parts.keys() | version.parts.keys()
-        if name != "templates" and run.version.parts.get(name) != version.parts.get(name)
+        if name != "templates" and not _is_same(run.version.parts.get(name), version.parts.get(name))
     )
     if others:
         return f"what is tested is not what run {run.id} tested: {sentences.several(others)} changed"
@@ -117,7 +117,7 @@ def _asked_otherwise(suite: Suite, run: Run, history: History) -> Container[str]
 
     now = requests_of(suite)
     if now is None:  # without templates, a request is what the case's content says
-        return frozenset() if _templates(run.version) == _templates(suite.version()) else None
+        return frozenset() if _is_same(_templates(run.version), _templates(suite.version())) else None
     then = history.requests(run.id)
     if not then:
         return None
@@ -126,6 +126,11 @@ def _asked_otherwise(suite: Suite, run: Run, history: History) -> Container[str]
 
 def _templates(version: Version) -> Json:
     return version.parts.get("templates")
+
+
+def _is_same(then: Json, now: Json) -> bool:
+    """Of a run that came from the history's branch only the fingerprints of prompts are known."""
+    return then == now or (isinstance(then, str) and bool(now) and then == fingerprint(now))
 
 
 def _why(now: CaseRef, before: CaseRef | None, scored: Container[str], asked: Container[str]) -> str | None:

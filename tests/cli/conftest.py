@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from remote_kit import hosted, template
+
+__all__ = ["hosted", "template"]
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from remote_kit import hosted, template
+
+__all__ = ["hosted", "template"]
 
 POSTGRES = "EVALGATE_TEST_POSTGRES"
 

@@ -7,27 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from history_builders import git
-from remote_kit import ENVIRON, Hosted, copied, made, state
+from remote_kit import ENVIRON, Hosted, git, state
 
 from evalgate.errors import InputError, RemoteError, RemoteFault
 from evalgate.history.remote import Remote
 from evalgate.history.remote_faults import explained
 from evalgate.history.remote_settings import access
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once: a remote with five commits on main, and a clone of depth 1."""
-    folder = tmp_path_factory.mktemp("hosted")
-    made(folder)
-    return folder
-
-
-@pytest.fixture
-def hosted(template: Path, tmp_path: Path) -> Hosted:
-    return copied(template, tmp_path)
-
 
 # ---- reading ----------------------------------------------------------------------------------------------
 
@@ -36,9 +21,9 @@ def test_files_of_any_commit_are_read_from_a_clone_of_depth_1(hosted: Hosted) ->
     """What the clone lacks is fetched; what is no file there is None."""
     remote, old = hosted.remote, hosted.ids()[3]
     assert remote.read(old, "a.txt") == b"1\n"
-    assert remote.files(old, "evalsets") == ["evalsets/0.yaml", "evalsets/1.yaml"]
-    assert remote.read_all(old, ["evalsets/0.yaml", "evalsets", "none"]) == {"evalsets/0.yaml": b"name: set0\n"}
-    assert remote.read(old, "evalsets/4.yaml") is None
+    assert remote.files(old, "sets") == ["sets/0.yaml", "sets/1.yaml"]
+    assert remote.read_all(old, ["sets/0.yaml", "sets", "none"]) == {"sets/0.yaml": b"name: set0\n"}
+    assert remote.read(old, "sets/4.yaml") is None
 
 
 def test_first_parents_are_fetched_as_deep_as_asked_and_without_files(hosted: Hosted) -> None:

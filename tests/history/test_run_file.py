@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from test_store_round_trip import runs
 
 from evalgate.errors import InputError, StoreError
 from evalgate.history import run_file
+from evalgate.history.listing import Beside, VerdictRow
 from evalgate.history.run_file_rows import Shard
-from evalgate.records import CaseRef, Confirmation, Run, ToolCall
+from evalgate.records import CaseRef, Confirmation, DriftEvent, Run, ToolCall, Version, fingerprint
 
 SHARD = Shard(index=2, count=3, plan="s1:aa", cases=9, scorers="s1:bb")
 
@@ -57,12 +59,34 @@ def said(text: str) -> Run:
 def test_without_texts_nothing_that_was_said_is_in_the_file(tmp_path: Path) -> None:
     """A public repository publishes its branches: there are scores, usage and hashes, and no text of a model."""
     run = said("very private")
+    parts = {"kind": "openai", "system": "very private", "templates": ["very private"]}
+    run = replace(run, version=Version(id="v", parts=parts))
     run_file.write(tmp_path / "a", run, outputs="hashes")
     assert b"private" not in gzip.decompress((tmp_path / "a").read_bytes())
     found = run_file.read(tmp_path / "a")
     assert found.outputs == "hashes"
     assert [case.id for case in found.run.cases] == ["a", "b", "facts-0"]
     assert [getattr(result, "score", None) for result in found.run.results] == [1.0, None, 1.0]
+    assert found.run.version.parts == {
+        **parts,
+        "system": fingerprint("very private"),
+        "templates": fingerprint(parts["templates"]),
+    }
+
+
+def test_what_was_said_of_a_run_comes_back_with_it(tmp_path: Path) -> None:
+    """Its verdicts decide whether it may serve as a baseline elsewhere."""
+    run = said("x")
+    moment = datetime(2026, 11, 26, 12, 30, 1, 5, tzinfo=UTC)
+    body = {"schema": "evalgate.verdict/1", "verdict": "error", "exit_code": 3, "reason": "it said: very private"}
+    row = VerdictRow(run_id=run.id, decided=moment, verdict="error", exit_code=3, body=body)
+    drift = DriftEvent(run_id=run.id, created=moment, category="x", before=0.5, after=0.25, p=0.01, sentence="so")
+    beside = Beside(verdicts=(row,), drifts=(drift,), detectable={"x": 0.1})
+    run_file.write(tmp_path / "a", run, beside=beside)
+    assert run_file.read(tmp_path / "a").beside == beside
+    run_file.write(tmp_path / "b", run, beside=beside, outputs="hashes")
+    assert b"private" not in gzip.decompress((tmp_path / "b").read_bytes())
+    assert run_file.read(tmp_path / "b").beside.verdicts[0].exit_code == 3
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -127,6 +151,10 @@ def sealed(lines: list[Any]) -> bytes:
 
 
 CHANGES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
+    "no verdict": (
+        lambda lines: lines[0].update(verdicts=[{"decided": "2026-01-01T00:00:00+00:00", "body": {}}]),
+        "not",
+    ),
     "newer": (lambda lines: lines[0].update(schema="evalgate.run/2"), "a newer one"),
     "foreign": (lambda lines: lines[0].update(schema="other/1"), "no run file"),
     "list": (lambda lines: lines.insert(0, []), "no run file"),

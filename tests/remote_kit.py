@@ -6,11 +6,17 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from history_builders import WHO, git
+import pytest
 
 from evalgate.history.remote import Remote
 
-ENVIRON = {**os.environ, **WHO}
+ENVIRON = {
+    **{name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "GITHUB_"))},
+    **{f"GIT_{role}_{what}": "somebody" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+}
+"""Without what the machine's user has set for git, and without the CI job that the tests may run in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +45,38 @@ class Hosted:
         return git(self.bare, "rev-list", "--first-parent", ref).split()
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once: a remote with five commits on main, and a clone of depth 1."""
+    folder = tmp_path_factory.mktemp("hosted")
+    made(folder)
+    return folder
+
+
+@pytest.fixture
+def hosted(template: Path, tmp_path: Path) -> Hosted:
+    """A remote and a clone of it, for one test."""
+    return copied(template, tmp_path)
+
+
+def git(folder: Path, *arguments: str, content: bytes | None = None) -> str:
+    """What git answers in this folder."""
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], env=ENVIRON, check=True, capture_output=True, input=content
+    )
+    return done.stdout.decode().strip()
+
+
 def made(folder: Path) -> Hosted:
-    """main has five commits, each of which writes `a.txt` and a file in `evalsets/`."""
+    """main has five commits, each of which writes `a.txt` and a file in `sets/`."""
     bare, first = folder / "remote.git", folder / "first"
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare)], check=True, env=ENVIRON)
     git(bare, "config", "uploadpack.allowFilter", "true")
     subprocess.run(["git", "clone", "--quiet", str(bare), str(first)], check=True, env=ENVIRON, capture_output=True)
-    (first / "evalsets").mkdir()
+    (first / "sets").mkdir()
     for number in range(5):
         (first / "a.txt").write_text(f"{number}\n")
-        (first / "evalsets" / f"{number}.yaml").write_text(f"name: set{number}\n")
+        (first / "sets" / f"{number}.yaml").write_text(f"name: set{number}\n")
         git(first, "add", ".")
         git(first, "commit", "--quiet", "-m", str(number))
     git(first, "push", "--quiet", "origin", "HEAD:main")
