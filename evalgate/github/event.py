@@ -15,8 +15,12 @@ from pathlib import Path
 from evalgate.errors import Fault, InputError
 from evalgate.records import Json
 
+PARENT = "HEAD^1"
+"""The first parent of the commit that is checked out. A shallow clone knows its id without having it."""
+
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+_NOT_IN_BRANCHES = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^[-/]|/$")
 _MAX_EVENT_BYTES = 26_214_400
 """GitHub cuts event payloads at 25 MB."""
 
@@ -40,9 +44,11 @@ class Situation:
     head_sha: str
     """The commit that the author pushed; `evaluated_sha` outside pull requests."""
     base_rev: str | None
-    """Where the search for a baseline starts, as a git revision. Right only while HEAD is `evaluated_sha`."""
+    """Where the search for a baseline starts: `PARENT`, `HEAD` or a commit. Right while HEAD is `evaluated_sha`."""
+    base_branch: str | None
+    """Where HEAD is another commit, or `base_rev` is None: the search starts where HEAD left this branch."""
     merge_base_with: str | None
-    """Where HEAD is another commit, or `base_rev` is None: the search starts at the merge base of HEAD and this."""
+    """The commit at which that branch was when the event happened, or one before it."""
     branch: str | None
     """The branch under test: a pull request's head, the branch pushed to; None for tags and merge groups."""
     pull: int | None
@@ -71,7 +77,9 @@ def read(environ: Mapping[str, str]) -> Situation | None:
     content = payload(environ)
     evaluated_sha = variables.matching("GITHUB_SHA", _SHA)
     pull = _Pull.of(content, repository, environ.get("GITHUB_REF", ""))
-    base_rev, merge_base_with = _start(event, content, pull)
+    branch = pull.branch if pull else _branch(event, environ)
+    default_branch = _checked(text(at(content, "repository", "default_branch")))
+    start = _Start.of(event, content, pull, branch=branch, default_branch=default_branch, evaluated_sha=evaluated_sha)
     return Situation(
         event=event,
         repository=repository,
@@ -82,13 +90,14 @@ def read(environ: Mapping[str, str]) -> Situation | None:
         run_url=f"{server_url}/{repository}/actions/runs/{run_id}",
         evaluated_sha=evaluated_sha,
         head_sha=pull.head_sha if pull else evaluated_sha,
-        base_rev=base_rev,
-        merge_base_with=merge_base_with,
-        branch=pull.branch if pull else _branch(event, environ),
+        base_rev=start.rev,
+        base_branch=start.branch,
+        merge_base_with=start.commit,
+        branch=branch,
         pull=pull.number if pull else None,
         is_fork=pull.is_fork if pull else False,
         is_dependabot=environ.get("GITHUB_ACTOR") == "dependabot[bot]",
-        default_branch=text(at(content, "repository", "default_branch")),
+        default_branch=default_branch,
         workflow=_workflow(environ, repository),
     )
 
@@ -100,6 +109,7 @@ class _Pull:
     number: int
     head_sha: str
     base_sha: str
+    base_branch: str | None
     branch: str | None
     is_fork: bool
     is_merged_for_test: bool
@@ -119,6 +129,7 @@ class _Pull:
             number=number,
             head_sha=head_sha,
             base_sha=base_sha,
+            base_branch=_checked(text(at(found, "base", "ref"))),
             branch=text(at(found, "head", "ref")),
             # A deleted fork leaves `repo: null`: somebody else's code all the same.
             is_fork=not isinstance(head_repository, str) or head_repository.lower() != repository.lower(),
@@ -126,18 +137,39 @@ class _Pull:
         )
 
 
-def _start(event: str, payload: Json, pull: _Pull | None) -> tuple[str | None, str | None]:
-    """(base_rev, merge_base_with) of `Situation`."""
-    if pull is not None:
-        # `base.sha` is where the base branch stood when the event was made. It is neither the merge base nor kept
-        # up to date, so it is good for finding a merge base and for nothing else.
-        return ("HEAD^1" if event == "pull_request" and pull.is_merged_for_test else None), pull.base_sha
-    if event == "merge_group":
-        base_sha = at(payload, "merge_group", "base_sha")
-        if not is_sha(base_sha):
-            raise garbled("the merge group in it has no base commit")
-        return base_sha, base_sha
-    return ("HEAD^1" if event == "push" else "HEAD"), None
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """`base_rev`, `base_branch` and `merge_base_with` of a situation."""
+
+    rev: str | None
+    branch: str | None
+    commit: str | None
+
+    @staticmethod
+    def of(
+        event: str,
+        payload: Json,
+        pull: _Pull | None,
+        *,
+        branch: str | None,
+        default_branch: str | None,
+        evaluated_sha: str,
+    ) -> _Start:
+        if pull is not None:
+            # `base.sha` is where the base branch stood when the event was made. It is neither the merge base nor kept
+            # up to date, so it is good for finding a merge base and for nothing else.
+            return _Start(PARENT if pull.is_merged_for_test else None, pull.base_branch, pull.base_sha)
+        if event == "merge_group":
+            base_sha = at(payload, "merge_group", "base_sha")
+            if not is_sha(base_sha):
+                raise garbled("the merge group in it has no base commit")
+            base_ref = text(at(payload, "merge_group", "base_ref"))
+            return _Start(base_sha, _checked(base_ref and base_ref.removeprefix("refs/heads/")), base_sha)
+        if branch not in (None, default_branch) and default_branch is not None:
+            # Held against its own last commit, a branch would only ever answer for that one.
+            return _Start(None, default_branch, None)
+        # A job that has checked out another commit (a pull request's, by hand) has that one left the branch somewhere.
+        return _Start(PARENT if event == "push" else "HEAD", default_branch, evaluated_sha)
 
 
 def _workflow(environ: Mapping[str, str], repository: str) -> str | None:
@@ -210,6 +242,12 @@ def at(value: Json, *names: str) -> Json:
 def text(value: Json) -> str | None:
     """The value where it is a text that is not empty."""
     return value if isinstance(value, str) and value else None
+
+
+def _checked(branch: str | None) -> str | None:
+    """The name of a branch that git would take: anything else could be read as another revision."""
+    is_one = branch is not None and not _NOT_IN_BRANCHES.search(branch)
+    return branch if is_one else None
 
 
 def is_sha(value: Json) -> bool:

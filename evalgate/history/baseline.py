@@ -71,13 +71,21 @@ class _Sieve:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Lost:
+    """The commit at which to begin is not known, though there is one."""
+
+    why: str
+    """Without a full stop."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Search:
     """What a baseline is searched for, and from where."""
 
     history: History
     candidate: Run
     git: Git | None
-    start: str | None
+    start: str | Lost | None
     in_ci: bool
     pool: int
     pool_days: float | None
@@ -100,7 +108,7 @@ def choose(
     candidate: Run,
     *,
     git: Git | None,
-    start: str | None,
+    start: str | Lost | None,
     in_ci: bool,
     pool: int = 10,
     pool_days: float | None = None,
@@ -108,11 +116,12 @@ def choose(
 ) -> Baseline:
     """The nearest run that the candidate can be compared with, and up to `pool - 1` earlier ones of its version.
 
-    start: the commit to begin at: in CI the base (the first parent of the merge commit), locally None, the
-    candidate's own. In CI the nearest first-parent ancestor with a complete run counts, whatever its exit code; locally
-    the newest complete run on an ancestor, made before the candidate, that exited 0 or was blessed; without a
-    repository the newest such run of the suite. A run is complete where it ran the whole eval set to its end and its
-    last verdict is not `error` or `not_evaluated`.
+    start: the commit to begin at: in CI the base (the first parent of the merge commit), which need not be in the
+    clone; locally None, the candidate's own; `Lost`: there is no baseline, for this reason. In CI the nearest
+    first-parent ancestor with a complete run counts, whatever its exit code; locally the newest complete run on an
+    ancestor, made before the candidate, that exited 0 or was blessed; without a repository the newest such run of the
+    suite. A run is complete where it ran the whole eval set to its end and its last verdict is not `error` or
+    `not_evaluated`.
 
     pool_days: runs made so many days before the nearest one are not pooled with it. today: in UTC, for blessings that
     have expired; None: the candidate's day.
@@ -129,7 +138,7 @@ def survey(
     candidate: Run,
     *,
     git: Git | None,
-    start: str | None,
+    start: str | Lost | None,
     in_ci: bool,
     pool: int = 10,
     pool_days: float | None = None,
@@ -202,6 +211,8 @@ def why_incomplete(row: RunRow) -> str | None:
 def _field(search: _Search, complete: Sequence[RunRow], sieve: _Sieve) -> _Field | str:
     """The runs that the place and the commit allow; or why there is none."""
     git, candidate, start = search.git, search.candidate, search.start
+    if isinstance(start, Lost):
+        return start.why
     if git is not None and search.in_ci:
         begin = start or candidate.commit or git.head()
         if begin is not None:

@@ -80,7 +80,7 @@ class Repository:
     """The repository that a folder lies in, asked through the `git` program."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def head(self) -> str | None:
         """The commit that is checked out; None before the first."""
@@ -222,7 +222,7 @@ class Repository:
         environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
         try:
             answer = subprocess.run(
-                ["git", "-C", str(self._path), "-c", "core.quotepath=off", *arguments],
+                ["git", "-C", str(self.path), "-c", "core.quotepath=off", *arguments],
                 input=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -69,13 +69,13 @@ def outlook(config_file: Path, store: str | None, environ: Mapping[str, str], *,
     """
     config = load_config(config_file, environ, needs_endpoint=False)
     place = Place.of(config.base_dir, environ)
-    today, start = now.astimezone(UTC).date(), place.start()
+    today, start = now.astimezone(UTC).date(), place.start
     candidate = Run(id="", suite=config.suite, created=now, cases=_planned(config), results=(), commit=place.commit)
     with open_history(store or config.history_store, create=False) as history:
         found = survey(
             history,
             candidate,
-            git=place.repository,
+            git=place.git,
             start=start,
             in_ci=place.situation is not None,
             pool=config.rules.baseline_runs,
@@ -90,7 +90,7 @@ def outlook(config_file: Path, store: str | None, environ: Mapping[str, str], *,
             now=now,
             commit=place.commit,
             event=place.situation.event if place.situation is not None else None,
-            start=start,
+            start=start if isinstance(start, str) else None,
             max_age_days=config.rules.max_baseline_age_days,
             baseline=found.baseline,
             chosen=() if isinstance(found.baseline, Missing) else tuple(rows[run.id] for run in found.baseline.runs),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,13 @@ from evalgate.gate.exceptions import suggestion
 from evalgate.github import event
 from evalgate.github.event import Situation
 from evalgate.history import baseline as baselines
+from evalgate.history.ancestry import Deepened
 from evalgate.history.anchor import anchored
+from evalgate.history.baseline import Lost
 from evalgate.history.git import Repository
+from evalgate.history.remote import Remote
 from evalgate.pipeline.staged import Against
+from evalgate.pipeline.start import start
 from evalgate.records import (
     EVERY_CASE,
     Baseline,
@@ -79,6 +84,7 @@ class Place:
 
     repository: Repository | None
     situation: Situation | None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(folder: Path, environ: Mapping[str, str]) -> Place:
@@ -87,7 +93,7 @@ class Place:
         is_one = repository.head() is not None
         # A container that is told of GitHub Actions but of no event is somewhere else.
         situation = event.read(environ) if environ.get("GITHUB_EVENT_NAME") else None
-        return Place(repository=repository if is_one else None, situation=situation)
+        return Place(repository=repository if is_one else None, situation=situation, environ=environ)
 
     @property
     def commit(self) -> str | None:
@@ -111,26 +117,30 @@ class Place:
             return None
         return model.Job(url=situation.run_url, head=situation.head_sha)
 
-    def start(self) -> str | None:
-        """The commit at which the search for a baseline begins in CI; None: at the run's own."""
-        repository, situation = self.repository, self.situation
-        if repository is None or situation is None:
-            return None
-        if situation.base_rev is not None and repository.head() == situation.evaluated_sha:
-            found = repository.resolve(situation.base_rev)
-            if found is not None:
-                return found
-        if situation.merge_base_with is not None:
-            return repository.merge_base("HEAD", situation.merge_base_with)
-        return None
+    @cached_property
+    def git(self) -> Repository | None:
+        """The repository; in CI with the commits that a shallow clone lacks, fetched as they are asked for."""
+        if self.repository is None or self.situation is None:
+            return self.repository
+        return self._deepened
 
-    def start_of(self, run: Run) -> str | None:
+    @cached_property
+    def start(self) -> str | Lost | None:
+        """The commit at which the search for a baseline begins in CI; None: at the run's own."""
+        return None if self.repository is None or self.situation is None else start(self._deepened, self.situation)
+
+    @cached_property
+    def _deepened(self) -> Deepened:
+        repository = self.repository or Repository(Path())
+        return Deepened(repository, lambda: Remote.of(repository.path, self.environ))
+
+    def start_of(self, run: Run) -> str | Lost | None:
         """As `start`; None for a run of another commit than this job's: its search begins at its own."""
         repository, situation = self.repository, self.situation
         if repository is None or situation is None or run.commit is None:
             return None
         is_of_job = run.commit in (self.commit, situation.evaluated_sha, situation.head_sha)
-        return self.start() if is_of_job or not repository.exists(run.commit) else None
+        return self.start if is_of_job or not repository.exists(run.commit) else None
 
 
 def compared_with(
@@ -152,7 +162,7 @@ def compared_with(
         baseline = baselines.choose(
             history,
             run,
-            git=place.repository if run.commit is not None else None,
+            git=place.git if run.commit is not None else None,
             start=place.start_of(run),
             in_ci=place.situation is not None,
             pool=rules.baseline_runs,

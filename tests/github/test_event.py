@@ -40,6 +40,7 @@ def test_a_pull_request_is_read_whole(tmp_path: Path) -> None:
         evaluated_sha=MERGE,
         head_sha=HEAD,
         base_rev="HEAD^1",
+        base_branch="main",
         merge_base_with=BASE,
         branch="kinder",
         pull=7,
@@ -75,16 +76,32 @@ def test_dependabot_is_known(tmp_path: Path) -> None:
 def test_a_push_is_compared_with_its_parent(tmp_path: Path) -> None:
     """The first parent is what the branch was before."""
     found = situation(tmp_path, "push", REPOSITORY_PART)
-    assert (found.base_rev, found.merge_base_with, found.pull) == ("HEAD^1", None, None)
+    assert (found.base_rev, found.base_branch, found.pull) == ("HEAD^1", "main", None)
     assert (found.branch, found.head_sha, found.evaluated_sha) == ("main", HEAD, HEAD)
+
+
+@pytest.mark.parametrize("event", ["push", "workflow_dispatch"])
+def test_another_branch_is_compared_from_where_it_left_the_default_one(tmp_path: Path, event: str) -> None:
+    """Its own parent would hide what the branch's first commit did."""
+    found = situation(tmp_path, event, REPOSITORY_PART, GITHUB_REF_NAME="feature")
+    assert (found.base_rev, found.base_branch, found.branch) == (None, "main", "feature")
+
+
+@pytest.mark.parametrize("name", ["main^2", "main..x", "a b", "-x", "a:b", "a\nb", "@{-1}", ""])
+def test_a_branch_that_git_would_not_take_is_no_base(tmp_path: Path, name: str) -> None:
+    """It could be read as another revision."""
+    payload = pull_request()
+    payload["pull_request"]["base"]["ref"] = name
+    assert situation(tmp_path, "pull_request", payload).base_branch is None
 
 
 def test_a_merge_group_is_compared_with_its_base(tmp_path: Path) -> None:
     """It may hold several pull requests, so there is none to write to."""
-    payload = {**REPOSITORY_PART, "merge_group": {"base_sha": BASE, "head_sha": HEAD}}
+    group = {"base_sha": BASE, "base_ref": "refs/heads/next", "head_sha": HEAD}
+    payload = {**REPOSITORY_PART, "merge_group": group}
     name = f"gh-readonly-queue/main/pr-7-{BASE}"
     found = situation(tmp_path, "merge_group", payload, GITHUB_REF_NAME=name)
-    assert (found.base_rev, found.pull, found.branch) == (BASE, None, None)
+    assert (found.base_rev, found.base_branch, found.pull, found.branch) == (BASE, "next", None, None)
 
 
 @pytest.mark.parametrize("event", ["schedule", "workflow_dispatch"])
