@@ -708,6 +708,19 @@ class Course:
         return self.late - self.early
 
 
+class Look(StrEnum):
+    """Why somebody should look at a suite, the gravest first."""
+
+    FAILED = "failed"
+    """The gate failed the newest run."""
+    UNPROVEN = "unproven"
+    """The newest run was judged, and nothing is known by it: an error, no baseline, not comparable, …"""
+    MOVING = "moving"
+    """Something is steadily getting worse."""
+    STALE = "stale"
+    """The newest baseline is older than baselines should be, or there is none."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuiteTrend:
     """Where a suite is moving."""
@@ -728,6 +741,8 @@ class SuiteTrend:
     baseline_age_s: float | None
     oldest_pooled_age_s: float | None
     """Age of the oldest run that is pooled with it."""
+    looks: tuple[Look, ...] = ()
+    """Why somebody should look at it; empty: nobody has to."""
 
 
 def _finding(finding: Finding) -> dict[str, Json]:

@@ -163,6 +163,9 @@ class GitHub(Protocol):
     def edit_issue(self, number: int, *, title: str, body: str) -> Issue:
         """Gives an issue another title and body; its state and its labels stay. Raises NotFoundError, TooLongError."""
 
+    def close_issue(self, number: int) -> None:
+        """Closes an issue as one too many; one that is gone already is no error."""
+
     def standing(self) -> Standing:
         """How the token stands; costs nothing of the rate limit. Raises RefusedTokenError where it is not taken."""
 
@@ -318,6 +321,12 @@ class _RestGitHub:
 
     def edit_issue(self, number: int, *, title: str, body: str) -> Issue:
         return _issue(self._json("PATCH", f"/issues/{number}", json={"title": title, "body": body}))
+
+    def close_issue(self, number: int) -> None:
+        try:
+            self._json("PATCH", f"/issues/{number}", json={"state": "closed", "state_reason": "not_planned"})
+        except NotFoundError:
+            return
 
     def standing(self) -> Standing:
         above = replace(self, root=self.root.rpartition("/repos/")[0])

@@ -66,10 +66,10 @@ def refusal(method: str, path: str, answer: requests.Response) -> GitHubError:
     start = f"GitHub answered {status} to {method} {path}" + (f" ({told})" if told else "")
     if status == 404 or (status == 422 and "no commit found" in told.lower()):
         return NotFoundError(f"{start}. Check that it still exists and that the token may see it")
-    if status == 410 and path.startswith("/issues"):
+    if status == 410 and path.startswith("/issues") and "deleted" not in told.lower():
         return SwitchedOffError(f"{start}. Switch them on under Settings > General > Features, or do without the issue")
     if status == 410:
-        return NotFoundError(f"{start}. It has expired")
+        return NotFoundError(f"{start}. It has expired, or was deleted")
     if status == 422 and "too long" in answer.text.lower():
         return TooLongError(start)
     if 300 <= status < 400:

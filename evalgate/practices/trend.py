@@ -7,13 +7,20 @@ many runs is tested. Knows no store: it is given light rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from evalgate.records import EVERY_CASE, Course, RunRow, SuiteTrend, SummaryRow
+from evalgate.records import EVERY_CASE, Course, Look, RunRow, SuiteTrend, SummaryRow, VerdictName
 from evalgate.stats import trend as statistics
 
 LEVEL = 0.05
 """Chance to call anything moving where nothing does, per suite."""
+
+STALE_DAYS = 90
+"""A baseline older than this says little of what is normal now; `gate.max_baseline_age_days` is so by default."""
+
+UNPROVEN = frozenset({VerdictName.ERROR.value, VerdictName.NOT_COMPARABLE.value, VerdictName.NOT_EVALUATED.value})
+"""Verdicts that say nothing of quality though there should be something to say. A suite's first run has no baseline."""
 
 SHOWN = {"score": False, "latency_p95_s": True, "cost_per_call_usd": True, "tokens_per_call": True, "error_rate": True}
 """Metrics in the order shown, and whether more is worse."""
@@ -32,7 +39,7 @@ def suite_trend(
     serving = [row for row in complete if row.exit_code == 0 or row.is_blessed(now.astimezone(UTC).date())]
     newest = serving[-1] if serving else None
     pooled = [row for row in serving if newest is not None and newest.version in (None, row.version)][-pool:]
-    return SuiteTrend(
+    trend = SuiteTrend(
         suite=complete[0].suite,
         runs=len(complete),
         first=complete[0].created,
@@ -44,6 +51,18 @@ def suite_trend(
         baseline_age_s=(now - newest.created).total_seconds() if newest else None,
         oldest_pooled_age_s=(now - pooled[0].created).total_seconds() if pooled else None,
     )
+    return replace(trend, looks=_looks(trend))
+
+
+def _looks(trend: SuiteTrend) -> tuple[Look, ...]:
+    age_s = trend.baseline_age_s
+    reasons = {
+        Look.FAILED: trend.last_verdict == VerdictName.FAIL.value,
+        Look.UNPROVEN: trend.last_verdict in UNPROVEN,
+        Look.MOVING: any(course.is_moving for course in trend.courses),
+        Look.STALE: age_s is None or age_s > STALE_DAYS * 86_400,
+    }
+    return tuple(look for look, applies in reasons.items() if applies)
 
 
 def _courses(complete: Sequence[RunRow], summaries: Iterable[SummaryRow]) -> tuple[Course, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from enum import IntEnum
 
-from evalgate.records import EVERY_CASE, Course, Json, SuiteTrend
+from evalgate.records import EVERY_CASE, Course, Json, Look, SuiteTrend
 from evalgate.report.numbers import age, count, measure, metric_name, percent, points
 from evalgate.report.pages import Format, Grid, Part, Sentence, as_markdown, as_text
 from evalgate.report.pen import Pen
@@ -26,35 +27,127 @@ def render(
     """The report on these suites, as text, Markdown or JSON."""
     if format == "json":
         return json.dumps({"now": _moment(now), "suites": [_suite(trend) for trend in trends]}, indent=2) + "\n"
-    span = f"since {since:%Y-%m-%d}" if since is not None else "since the first run"
-    parts: list[Part] = [Sentence(text=f"Evals {span}, as of {now:%Y-%m-%d %H:%M} UTC", is_heading=True)]
-    if not trends:
-        parts.append(Sentence(text="No complete run was recorded in this time: nothing is known, good or bad."))
-    for trend in trends:
-        parts += _parts(trend)
-    if trends:
-        parts.append(Sentence(text="Early and late are the means over the first and the last third of the runs."))
+    parts = _page(trends, since=since, now=now, level=Level.ALL)
     return as_markdown(parts) if format == "markdown" else as_text(parts, pen or Pen())
 
 
-def _parts(trend: SuiteTrend) -> list[Part]:
+def render_within(
+    trends: Sequence[SuiteTrend], *, since: datetime | None, now: datetime, limit: int, note: str = ""
+) -> str:
+    """The report as Markdown of at most so many bytes: rows and tables are left out whole, in a fixed order, and said.
+
+    note: what stands before everything else.
+    """
+    for level in Level:
+        text = as_markdown(_page(trends, since=since, now=now, level=level, note=note))
+        if len(text.encode("utf-8")) <= limit:
+            break
+    return text
+
+
+class Level(IntEnum):
+    """How much is left out: of suites at which nobody has to look first, and of what is moving last."""
+
+    ALL = 0
+    NO_OTHER_METRICS = 1
+    """Latency, cost and tokens only where something is to be looked at."""
+    NO_QUIET_TABLES = 2
+    ONLY_MOVING = 3
+    """Of the tables that are left only the rows that move."""
+    NO_QUIET_SUITES = 4
+    NO_TABLES = 5
+    FIRST_LINES = 6
+    """What to look at first, and how many suites there are."""
+
+
+_LEFT_OUT = {
+    Level.NO_OTHER_METRICS: "latency, cost and tokens of suites where nothing is to be looked at",
+    Level.NO_QUIET_TABLES: "the tables of suites where nothing is to be looked at",
+    Level.ONLY_MOVING: "those tables, and what is not moving in the others",
+    Level.NO_QUIET_SUITES: "the suites where nothing is to be looked at, and what is not moving in the others",
+    Level.NO_TABLES: "all tables",
+    Level.FIRST_LINES: "everything else",
+}
+
+MOST_FIRST = 10
+"""How many suites are named at the top."""
+
+
+def _page(
+    trends: Sequence[SuiteTrend], *, since: datetime | None, now: datetime, level: Level, note: str = ""
+) -> list[Part]:
+    span = f"since {since:%Y-%m-%d}" if since is not None else "since the first run"
+    parts: list[Part] = [Sentence(text=f"Evals {span}, as of {now:%Y-%m-%d %H:%M} UTC", is_heading=True)]
+    parts += [Sentence(text=note)] if note else []
+    if not trends:
+        return [*parts, Sentence(text="No complete run was recorded in this time: nothing is known, good or bad.")]
+    parts += _first(trends)
+    for trend in trends:
+        is_quiet = not trend.looks
+        if level is Level.FIRST_LINES or (is_quiet and level >= Level.NO_QUIET_SUITES):
+            continue
+        parts += [*_told(trend, now), *_tables(trend, level)]
+    if level < Level.NO_TABLES:
+        parts.append(Sentence(text="Early and late are the means over the first and the last third of the runs."))
+    if level in _LEFT_OUT:
+        what = f"Left out, so that it fits here: {_LEFT_OUT[level]}. `evalgate trend` shows everything."
+        parts.append(Sentence(text=what))
+    return parts
+
+
+def _first(trends: Sequence[SuiteTrend]) -> list[Part]:
+    """What to look at first; where it is nothing, that."""
+    worth = sorted((trend for trend in trends if trend.looks), key=lambda trend: list(Look).index(trend.looks[0]))
+    if not worth:
+        every = "the one suite" if len(trends) == 1 else f"any of {len(trends)} suites"
+        return [Sentence(text=f"Nothing is to be looked at in {every}.")]
+    named = "; ".join(
+        f"{trend.suite}: {', '.join(_REASONS[look] for look in trend.looks)}" for trend in worth[:MOST_FIRST]
+    )
+    more = f"; and {len(worth) - MOST_FIRST:,} more" if len(worth) > MOST_FIRST else ""
+    return [Sentence(text=f"Look first at {named}{more}.")]
+
+
+_REASONS = {
+    Look.FAILED: "the newest run failed",
+    Look.UNPROVEN: "the newest run says nothing of quality",
+    Look.MOVING: "steadily worse",
+    Look.STALE: "no baseline of the last 90 days",
+}
+
+
+def _told(trend: SuiteTrend, now: datetime) -> list[Part]:
     moving = [course for course in trend.courses if course.is_moving]
     parts: list[Part] = [
         Sentence(text=f"Suite {trend.suite}", is_heading=True),
         Sentence(text=_moving(moving, trend)),
         Sentence(
-            text=f"{count(trend.runs, 'complete run')} of {count(trend.versions, 'version')}, "
-            f"{trend.first:%Y-%m-%d} to {trend.last:%Y-%m-%d}. {_baseline(trend)}"
+            text=f"{count(trend.runs, 'complete run')} of {count(trend.versions, 'version')}, {_days(trend, now)}. "
+            f"{_baseline(trend)}"
         ),
     ]
     if trend.last_verdict is not None and trend.last_verdict != "pass":
         parts.insert(2, Sentence(text=f"The latest run's verdict was {trend.last_verdict.replace('_', ' ')}."))
-    scores = [course for course in trend.courses if course.metric == "score"]
-    others = [course for course in trend.courses if course.metric != "score"]
+    return parts
+
+
+def _days(trend: SuiteTrend, now: datetime) -> str:
+    old = age((now - trend.last).total_seconds())
+    return f"{trend.first:%Y-%m-%d} to {trend.last:%Y-%m-%d}, the newest {old} old"
+
+
+def _tables(trend: SuiteTrend, level: Level) -> list[Part]:
+    is_quiet = not trend.looks
+    if level >= Level.NO_TABLES or (is_quiet and level >= Level.NO_QUIET_TABLES):
+        return []
+    courses = [course for course in trend.courses if course.is_moving or level < Level.ONLY_MOVING]
+    scores = [course for course in courses if course.metric == "score"]
+    others = [course for course in courses if course.metric != "score"]
+    parts: list[Part] = []
     if scores:
         headers = ("category", "course", "early", "late", "change", "moving")
         parts.append(Grid(headers=headers, rows=tuple(_score_row(course) for course in scores)))
-    if others:
+    if others and not (is_quiet and level >= Level.NO_OTHER_METRICS):
         headers = ("metric", "course", "early", "late", "change", "moving")
         parts.append(Grid(headers=headers, rows=tuple(_metric_row(course) for course in others)))
     return parts
@@ -130,6 +223,7 @@ def _suite(trend: SuiteTrend) -> dict[str, Json]:
         "runs": trend.runs,
         "versions": trend.versions,
         "last_verdict": trend.last_verdict,
+        "look_at": [look.value for look in trend.looks],
         "first": _moment(trend.first),
         "last": _moment(trend.last),
         "baseline": trend.baseline_id,

@@ -242,7 +242,7 @@ class FakeGitHub:
             return None
         if not self.about["has_issues"]:
             return 410, {}, {"message": "Issues has been disabled in this repository."}
-        if request.method != "GET" and len(request.body["body"]) > MAX_BODY:
+        if request.method != "GET" and len(request.body.get("body", "")) > MAX_BODY:
             return 422, {}, _too_long()
         if request.method == "POST":
             labels = [{"name": name} for name in request.body.get("labels", [])]
