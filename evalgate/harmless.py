@@ -12,6 +12,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
 from typing import TextIO
 
 ANSI = re.compile(
@@ -52,6 +53,8 @@ def visible(text: str) -> str:
 # ---- the log of a job --------------------------------------------------------------------------------------
 
 _RUNNER_LINE_END = re.compile(r"\r\n|[\r\n]")
+# One variation selector is used by writers, and meant to be seen: it makes a sign an emoji.
+_HIDDEN = re.compile(rf"(?!\ufe0f)(?:{INVISIBLE.pattern}|{UNENCODABLE.pattern}|[\x85\u2028\u2029])")
 _ORDINARY = re.compile(r"[\t -~]*")
 _ASCII_COMMAND = re.compile(r"^([\t ]*:)(?=:)|(##)(?=\[)")
 
@@ -76,6 +79,10 @@ def log_safe(text: str) -> str:
 def _log_safe_line(line: str) -> str:
     if _ORDINARY.fullmatch(line):
         return _ASCII_COMMAND.sub(r"\g<0> ", line)
+    first = line.lstrip()[:1]
+    begins_otherwise = first.isascii() and first != ":"
+    if begins_otherwise and ("[" not in line or line.count("#") < 2) and not _HIDDEN.search(line):
+        return line  # a long document is hardly ever anything else
     # The runner compares texts by culture, and such comparisons overlook what cannot be seen. So a zero-width space
     # between the colons would not help, and one before or between them does not make them harmless.
     safe: list[str] = []
@@ -92,14 +99,12 @@ def _log_safe_line(line: str) -> str:
     return "".join(safe)
 
 
+@cache
 def _is_shown(char: str) -> bool:
-    # The one variation selector that writers use, and mean to be seen: it makes a sign an emoji.
-    if char in "\t\ufe0f":
-        return True
-    is_hidden = INVISIBLE.match(char) or UNENCODABLE.match(char) or unicodedata.category(char) in ("Cc", "Zl", "Zp")
-    return not is_hidden
+    return _HIDDEN.match(char) is None
 
 
+@cache
 def _is_overlooked(char: str) -> bool:
     return char == _UNSEEN or unicodedata.category(char) in ("Cf", "Cn", "Co", "Mn", "Me", "Mc")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 KNOWN = {
-    "add-mask", "add-matcher", "add-path", "debug", "echo", "endgroup", "error", "group", "notice", "remove-matcher",
-    "save-state", "set-env", "set-output", "stop-commands", "warning",
+    "add-mask", "add-matcher", "add-path", "command", "debug", "echo", "endgroup", "error", "group", "notice",
+    "remove-matcher", "save-state", "section", "set-env", "set-output", "stop-commands", "warning",
 }  # fmt: skip
 
 
@@ -16,11 +17,18 @@ def commands(log: str) -> list[tuple[str, str]]:
     return [found for line in re.split(r"\r\n|[\r\n]", log) if (found := _command(line)) is not None]
 
 
+@cache
+def _is_overlooked(char: str) -> bool:
+    return (char != "\t" and unicodedata.category(char) in ("Cc", "Cf", "Mn", "Me", "Mc")) or char == "\ufffd"
+
+
 def _command(line: str) -> tuple[str, str] | None:
     # Comparing by culture may overlook control and format characters, marks, and what stands for the undecodable.
-    overlooked = ("Cc", "Cf", "Mn", "Me", "Mc")
-    seen = "".join(char for char in line if char == "\t" or unicodedata.category(char) not in overlooked)
-    seen = seen.replace("\N{REPLACEMENT CHARACTER}", "")
+    seen = line
+    if not line.isascii() or not line.isprintable():
+        seen = "".join(char for char in line if not _is_overlooked(char))
+    if "::" not in seen and "##[" not in seen:
+        return None
     if found := re.match(r"\s*::([a-z-]+)([^:]|:(?!:))*?::(.*)", seen, re.IGNORECASE | re.DOTALL):
         name, data = found[1], found[3]
     elif found := re.search(r"##\[([a-z-]+)[^\]]*\](.*)", seen, re.IGNORECASE | re.DOTALL):

@@ -32,14 +32,14 @@ _OUTPUT_NAME = re.compile(r"[a-z][a-z0-9-]*")
 def write_outputs(file: Path, outputs: Mapping[str, str]) -> None:
     """Appends a step's outputs to the file that GITHUB_OUTPUT names.
 
-    Values are enums, numbers and paths, on one line. Raises InputError for a value with a line end or a control
-    character: that can only be a path somebody chose.
+    Values are enums, numbers and paths, on one line. Raises InputError for a value with a line end, a control
+    character or half a character: that can only be a path somebody chose.
     """
     lines: list[str] = []
     for name, value in outputs.items():
         if not _OUTPUT_NAME.fullmatch(name):
             raise ValueError(f"not the name of an output: {name!r}")
-        if any(unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in value):
+        if any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in value):
             raise InputError(
                 Fault(where=name, what=f"{value!r} has a line end or control character", hint="Rename it.")
             )

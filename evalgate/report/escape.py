@@ -31,6 +31,7 @@ def json_document(value: Json) -> str:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if not text.isascii():
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if not text.isascii() or "\x7f" in text:
         text = _SPELT_OUT.sub(lambda found: "".join(f"\\u{unit:04x}" for unit in _utf16(found.group())), text)
     return text.replace("##[", "#\\u0023[")
 
