@@ -46,12 +46,16 @@ SELECT runs.id, runs.suite, runs.created, runs.commit_sha, runs.branch, versions
 FROM runs
 JOIN versions ON versions.key = runs.version
 JOIN plans ON plans.key = runs.plan
-LEFT JOIN (SELECT run, max(number) AS number FROM verdicts GROUP BY run) AS last ON last.run = runs.number
-LEFT JOIN verdicts ON verdicts.number = last.number
-LEFT JOIN (SELECT run, max(number) AS number FROM blessings GROUP BY run) AS word ON word.run = runs.number
-LEFT JOIN blessings ON blessings.number = word.number
+LEFT JOIN verdicts ON verdicts.run = runs.number AND NOT EXISTS (
+    SELECT 1 FROM verdicts AS later WHERE later.run = runs.number
+    AND (later.decided, later.number) > (verdicts.decided, verdicts.number)
+)
+LEFT JOIN blessings ON blessings.run = runs.number AND NOT EXISTS (
+    SELECT 1 FROM blessings AS later WHERE later.run = runs.number
+    AND (later.created, later.number) > (blessings.created, blessings.number)
+)
 """
-"""In the order of `RunRow`'s fields."""
+"""In the order of `RunRow`'s fields. The newest word counts, not the one written last: some come from the branch."""
 
 _SUMMARIES = """
 SELECT runs.id, runs.created, runs.commit_sha, runs.branch, category, metric, value, n
@@ -66,7 +70,7 @@ WHERE runs.id = ? AND metric = ? ORDER BY position
 
 _VERDICTS = """
 SELECT decided, verdict, exit_code, body FROM runs JOIN verdicts ON verdicts.run = runs.number
-WHERE runs.id = ? ORDER BY verdicts.number
+WHERE runs.id = ? ORDER BY decided, verdicts.number
 """
 
 _BLESSINGS = """
@@ -204,7 +208,7 @@ class History:
             return connection.value(_NUMBER, run_id) is not None
 
     def write_verdict(self, run_id: str, verdict: Verdict, *, decided: datetime) -> None:
-        """Add a decision about a run. Earlier ones stay; the last one counts.
+        """Add a decision about a run. Earlier ones stay; the newest one counts.
 
         Raises InputError where there is no run of this id.
         """
@@ -327,15 +331,15 @@ class History:
         return sorted(rows, key=lambda row: (order[row.run_id], row.category, row.metric))
 
     def verdicts(self, run_id: str) -> list[VerdictRow]:
-        """Every decision about this run, in the order in which they were written."""
+        """Every decision about this run, oldest first."""
         with self._reading() as connection:
             return [VerdictRow(run_id=run_id, **row) for row in connection.named(_VERDICTS, run_id)]
 
     def blessings(self, *, suite: str | None = None) -> list[Blessing]:
-        """Every blessing, in the order in which they were given."""
+        """Every blessing, oldest first."""
         where, values = _where({"runs.suite = ?": suite})
         with self._reading() as connection:
-            rows = connection.rows(f"{_BLESSINGS} {where} ORDER BY blessings.number", *values)
+            rows = connection.rows(f"{_BLESSINGS} {where} ORDER BY blessings.created, blessings.number", *values)
             return [Blessing(**dict(zip(Blessing.__slots__, row, strict=True))) for row in rows]
 
     def drifts(self, suite: str | None = None, since: datetime | None = None) -> list[DriftEvent]:

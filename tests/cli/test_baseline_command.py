@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from builders import NOON, make_run
@@ -124,6 +126,110 @@ def test_the_list_speaks_of_the_commit_that_is_checked_out(project: Project) -> 
     listed = project.evalgate("baseline", "list", "--format", "json").json
     assert (listed["baseline"]["ids"], listed["baseline"]["behind"]) == (ids[::-1], 0)
     assert listed["commit"][:10] in project.evalgate("baseline", "list").out
+
+
+# ---- list, in a job of GitHub Actions ---------------------------------------------------------------------
+
+
+def committed(project: Project, message: str) -> str:
+    """A new commit that is checked out; its id."""
+    who = {f"GIT_{role}_{what}": "a" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environ = {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull}
+    if not (project.folder / ".git").exists():
+        subprocess.run(["git", "init", "--quiet", "--initial-branch=main"], cwd=project.folder, env=environ, check=True)
+    command = ["git", "commit", "--quiet", "--allow-empty", "-m", message]
+    subprocess.run(command, cwd=project.folder, env=environ, check=True)
+    answer = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=project.folder, capture_output=True, text=True, check=True
+    )
+    return answer.stdout.strip()
+
+
+def in_job(project: Project, monkeypatch: pytest.MonkeyPatch, event: str, sha: str, **payload: Any) -> None:
+    """From now on the project is checked out in a job of this event."""
+    about = {"repository": {"full_name": "acme/bot", "default_branch": "main"}, **payload}
+    variables = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": event,
+        "GITHUB_EVENT_PATH": str(project.write("event.json", json.dumps(about))),
+        "GITHUB_REPOSITORY": "acme/bot",
+        "GITHUB_RUN_ID": "1",
+        "GITHUB_RUN_ATTEMPT": "1",
+        "GITHUB_SHA": sha,
+        "GITHUB_REF": "refs/heads/main",
+        "GITHUB_REF_NAME": "main",
+        "GITHUB_REF_TYPE": "branch",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_in_a_job_the_list_says_where_the_search_begins_and_what_it_finds(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event, the start, how far behind, how old, what is pooled, and why the run of this very commit is not."""
+    suite(project)
+    first = committed(project, "first")
+    older = recorded(project, 2)
+    second = committed(project, "second")
+    third = committed(project, "third")
+    (own,) = recorded(project, 1)
+    in_job(project, monkeypatch, "push", third)
+    listed = project.evalgate("baseline", "list", "--format", "json").json
+    assert (listed["event"], listed["commit"], listed["start"]) == ("push", third, second)
+    found = listed["baseline"]
+    assert (found["ids"], found["commit"], found["behind"]) == (older[::-1], first, 1)
+    assert (0 <= found["age_s"] < 600, found["is_stale"]) == (True, False)
+    assert [(row["run"], row["why"]) for row in listed["passed_over"]] == [
+        (own, f"on {third[:7]}, none of the commits looked at from {second[:7]} back")
+    ]
+    text = " ".join(project.evalgate("baseline", "list").out.split())
+    assert f"at commit {third[:10]}, in this job of event push, would be compared with" in text
+    assert f"searched from {second[:10]} back" in text and "less than a minute" in text
+    verdict = project.evalgate("run", "--format", "json").json["baseline"]
+    assert {key: verdict[key] for key in ("ids", "behind", "why")} == {
+        key: found[key] for key in ("ids", "behind", "why")
+    }
+
+
+def test_in_a_job_the_list_says_that_a_baseline_is_stale(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before somebody wonders why nothing passes."""
+    suite(project)
+    first = committed(project, "first")
+    recorded(project, 1)
+    second = committed(project, "second")
+    with History.open(store(project)) as history:
+        (row,) = history.list_runs()
+        old = replace(history.read_run(row.id), id="old-run", created=datetime.now(UTC) - timedelta(days=100))
+    (project.folder / ".evalgate" / "history.db").unlink()
+    with History.open(store(project)) as history:
+        history.write_run(old)
+    in_job(project, monkeypatch, "push", second)
+    listed = project.evalgate("baseline", "list", "--format", "json").json
+    assert (listed["baseline"]["commit"], listed["baseline"]["is_stale"]) == (first, True)
+    text = project.evalgate("baseline", "list").out
+    assert "100 days" in text and "It is stale: allowed are 90 days." in text
+    said = project.evalgate("run")
+    assert said.code == 0 and said.out.startswith("NO BASELINE")
+    assert "the baseline is stale: 100 days old, allowed 90" in " ".join(said.out.split())
+
+
+def test_in_a_job_the_list_says_what_cannot_be_seen(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout of depth 1 whose remote does not answer is no first run; neither the list nor the run says it is."""
+    suite(project)
+    committed(project, "first")
+    recorded(project, 1)
+    ends = committed(project, "second")
+    third = committed(project, "third")
+    (project.folder / ".git" / "shallow").write_text(f"{ends}\n{third}\n")
+    in_job(project, monkeypatch, "push", third)
+    listed = project.evalgate("baseline", "list", "--format", "json").json
+    assert listed["baseline"]["kind"] == "missing"
+    assert "could not look further back than" in listed["baseline"]["why"]
+    assert "the repository has no remote origin" in listed["baseline"]["why"]
+    verdict = project.evalgate("run", "--format", "json").json
+    assert (verdict["verdict"], verdict["baseline"]["kind"]) == ("no_baseline", "missing")
+    assert listed["baseline"]["why"] in verdict["reason"]
 
 
 # ---- record -----------------------------------------------------------------------------------------------

@@ -173,6 +173,21 @@ def test_a_blessing_may_expire(store_url: str) -> None:
     assert holding == {"dated": [True, False], "renewed": [True, True], "bare": [False, False]}
 
 
+def test_the_newest_word_counts_whenever_it_is_written_down(store_url: str) -> None:
+    """What others said before may come from the branch afterwards."""
+    last, before = date(2026, 12, 31), NOON - timedelta(days=1)
+    with History.open(store_url) as history:
+        history.write_run(make_run())
+        history.write_blessing("run-1", reason="for now", author="ann", created=NOON, expires=last)
+        history.write_blessing("run-1", reason="for good", author="bob", created=before)
+        for name, decided in ((VerdictName.ERROR, NOON), (VerdictName.NOT_EVALUATED, before)):
+            history.write_verdict("run-1", without_results(name, "no", Rules(), suite="suite"), decided=decided)
+        (row,) = history.list_runs()
+        assert (row.blessed_until, row.verdict, row.exit_code) == (last, "error", 3)
+        assert [given.author for given in history.blessings()] == ["bob", "ann"]
+        assert [given.verdict for given in history.verdicts("run-1")] == ["not_evaluated", "error"]
+
+
 @pytest.mark.parametrize("name", ["", " ", "blessed", "latest", "a\nb", " live"])
 def test_a_name_that_means_something_else_is_refused(store_url: str, name: str) -> None:
     """An anchor's name must be found again, and by nobody else's word."""
