@@ -11,6 +11,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from evalgate.errors import RemoteError, RemoteFault
@@ -104,6 +105,11 @@ class Remote:
         with self._scratch.alone():
             self._fetch([commit], depth=limit, filter="tree:0")
         return self._line(commit, limit)
+
+    def committed(self, commit: str) -> datetime:
+        """When a commit of the scratch repository was made, by its committer's clock; UTC."""
+        said = self._scratch.ask("show", "--no-patch", "--format=%ct", _checked(commit)).decode("ascii").strip()
+        return datetime.fromtimestamp(int(said), UTC)
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether one commit comes before another, or is it, as far as the scratch repository reaches."""

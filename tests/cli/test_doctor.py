@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -19,29 +20,30 @@ FORKS = f"on:\n  workflow_run: {{}}\npermissions: {{}}\njobs:\n  comment:\n    s
 Break = Callable[[Project], object]
 
 
-def git(project: Project, *arguments: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
     who = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.invalid", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(
-        ["git", *who, *arguments], cwd=project.folder, check=True, capture_output=True, text=True, timeout=30
-    )
+    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=30)
     return done.stdout.strip()
 
 
-def set_up(project: Project) -> None:
-    """A repository with a remote, the workflows, and a first run."""
-    build(project, categories={"facts": 30})
-    for path, text in user_workflows(ACTION).items():
-        project.write(path, text)
-    project.write(".github/workflows/evalgate-fork-comment.yml", FORKS)
-    project.write(".gitignore", "answers.json\n__pycache__/\n")
-    git(project, "init", "--quiet", "--initial-branch=main")
-    git(project, "add", ".")
-    git(project, "commit", "--quiet", "--message", "first")
-    remote = project.folder.parent / f"{project.folder.name}.git"
-    git(project, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
-    git(project, "remote", "add", "origin", remote.as_uri())
-    git(project, "push", "--quiet", "origin", "main")
-    git(project, "remote", "set-head", "origin", "--auto")
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a remote, a suite and the workflows, to be copied: `work` and `remote.git`."""
+    folder = tmp_path_factory.mktemp("pristine")
+    work = folder / "work"
+    build(Project(folder=work, capture=None), categories={"facts": 30})  # type: ignore[arg-type]
+    files = {**user_workflows(ACTION), ".github/workflows/evalgate-fork-comment.yml": FORKS}
+    for path, text in {**files, ".gitignore": "answers.json\n__pycache__/\ncalls\n"}.items():
+        (work / path).parent.mkdir(parents=True, exist_ok=True)
+        (work / path).write_text(text, "utf-8")
+    git(work, "init", "--quiet", "--initial-branch=main")
+    git(work, "add", ".")
+    git(work, "commit", "--quiet", "--message", "first")
+    git(folder, "init", "--quiet", "--bare", "--initial-branch=main", "remote.git")
+    git(work, "remote", "add", "origin", (folder / "remote.git").as_uri())
+    git(work, "push", "--quiet", "origin", "main")
+    git(work, "remote", "set-head", "origin", "--auto")
+    return folder
 
 
 def lines(said: Said, *states: str) -> list[tuple[str, str, str]]:
@@ -55,11 +57,15 @@ def examined(project: Project, *options: str) -> Said:
 
 
 @pytest.fixture
-def healthy(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+def healthy(project: Project, pristine: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A set-up that works, in a job of nobody's."""
     for name in [name for name in os.environ if name.startswith(("GITHUB_", "GH_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("EVALGATE_CACHE_DIR", str(project.folder.parent / f"{project.folder.name}-cache"))
-    set_up(project)
+    beside = project.folder.parent
+    monkeypatch.setenv("EVALGATE_CACHE_DIR", str(beside / f"{project.folder.name}-cache"))
+    shutil.copytree(pristine / "work", project.folder, dirs_exist_ok=True)
+    shutil.copytree(pristine / "remote.git", beside / f"{project.folder.name}.git")
+    git(project.folder, "remote", "set-url", "origin", (beside / f"{project.folder.name}.git").as_uri())
     return project
 
 
@@ -67,13 +73,14 @@ def test_of_a_set_up_that_works_nothing_is_said_against(healthy: Project) -> Non
     """Exit 0, every line ok or skipped; and nothing is left behind that was not there."""
     healthy.evalgate("run", "--no-gate")
     healthy.evalgate("run")
-    before = git(healthy, "status", "--porcelain")
+    assert healthy.evalgate("sync", "push").code == 0
+    before = git(healthy.folder, "status", "--porcelain")
     found = examined(healthy)
     assert lines(found, "warn", "fail") == []
     assert found.code == 0 and found.json["schema"] == "evalgate.doctor/1"
     names = {check["name"] for check in found.json["checks"] if check["state"] == "ok"}
-    assert {"python", "eval sets", "price of a run", "remote", "store", "runs", "baseline", "weekly report"} <= names
-    assert git(healthy, "status", "--porcelain") == before
+    assert {"python", "eval sets", "price of a run", "remote", "store", "runs", "baseline", "history branch"} <= names
+    assert git(healthy.folder, "status", "--porcelain") == before
     assert "All is well." in healthy.evalgate("doctor").out
 
 
@@ -92,7 +99,7 @@ def removed(name: str) -> Break:
 
 def tracked_history(project: Project) -> None:
     project.evalgate("run")
-    git(project, "add", "--force", ".evalgate/history.db")
+    git(project.folder, "add", "--force", ".evalgate/history.db")
 
 
 def damaged_history(project: Project) -> None:
@@ -100,7 +107,7 @@ def damaged_history(project: Project) -> None:
 
 
 def remote_gone(project: Project) -> None:
-    git(project, "remote", "set-url", "origin", (project.folder.parent / "nowhere.git").as_uri())
+    git(project.folder, "remote", "set-url", "origin", (project.folder.parent / "nowhere.git").as_uri())
 
 
 def quiet(project: Project) -> None:
@@ -116,6 +123,30 @@ def unfinished(project: Project) -> None:
     assert project.evalgate("run").code == 3
 
 
+def branch_gone(project: Project) -> None:
+    """It was seen from here, and somebody has deleted it."""
+    project.evalgate("run")
+    assert project.evalgate("sync", "push").code == project.evalgate("sync", "pull").code == 0
+    git(project.folder, "push", "--quiet", "origin", ":evalgate-history")
+
+
+def not_pulled(project: Project) -> None:
+    project.evalgate("run")
+    assert project.evalgate("sync", "push").code == 0
+    (project.folder / ".evalgate" / "history.db").unlink()
+
+
+def foreign_file(project: Project) -> None:
+    not_pulled(project)
+    git(project.folder, "fetch", "--quiet", "origin", "evalgate-history")
+    git(project.folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+    project.write("v1/notes.txt", "hello")
+    git(project.folder, "add", "v1/notes.txt")
+    git(project.folder, "commit", "--quiet", "--message", "notes")
+    git(project.folder, "push", "--quiet", "origin", "HEAD:evalgate-history")
+    git(project.folder, "checkout", "--quiet", "main")
+
+
 WORKFLOW = ".github/workflows/evalgate.yml"
 TROUBLES: list[tuple[str, Break, int, str, str, str, str]] = [
     # what is wrong, how it comes about, exit code, state, line, what is found, what to do
@@ -127,6 +158,12 @@ TROUBLES: list[tuple[str, Break, int, str, str, str, str]] = [
     ("history in git", tracked_history, 2, "fail", "local history", "history.db", "git rm --cached"),
     ("damaged history", damaged_history, 3, "fail", "store", "history.db", ""),
     ("nothing yet", lambda project: None, 0, "warn", "store", "no history", "evalgate run"),
+    ("no branch yet", lambda project: None, 0, "warn", "history branch", "evalgate-history", "evalgate sync push"),
+    ("branch gone", branch_gone, 2, "fail", "history branch", "is gone", "history.branch"),
+    ("not pulled", not_pulled, 0, "warn", "not pulled", "1 run of the branch", "evalgate sync pull"),
+    ("foreign file", foreign_file, 0, "warn", "files on it", "v1/notes.txt", ""),
+    ("waiting", lambda project: project.write(".evalgate/pending/x.evalrun", "x"), 0, "warn", "waiting run files",
+     "1 run file", "evalgate sync push"),
     ("unfinished", unfinished, 0, "warn", "unfinished runs", "of suite tables", "evalgate run --resume"),
     ("placeholder", text(WORKFLOW, ACTION, f"OWNER/evalgate@{'0' * 40}"), 2, "fail", "evalgate.yml: actions",
      "placeholder", "evalgate init --github --action"),

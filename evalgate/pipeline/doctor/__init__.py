@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from evalgate.endpoints.masking import mask
-from evalgate.pipeline.doctor import github, history, machine, repository, suite, workflows
+from evalgate.pipeline.doctor import branch, github, history, machine, repository, suite, workflows
 from evalgate.pipeline.doctor.asked import Asked, Loaded
 from evalgate.pipeline.doctor.check import Check, Examination, Section, State
 from evalgate.pipeline.load import secret_variables
@@ -34,7 +34,7 @@ def examine(asked: Asked, tell: Callable[[str], None] = lambda _: None) -> Exami
     add("Configuration", lambda: found)
     add("Endpoint", lambda: suite.look_at_endpoints(asked, loaded))
     add("Repository", lambda: repository.look(asked), lambda: repository.look_at_remote(asked))
-    add("History", lambda: history.look(asked), lambda: repository.look_at_branch(asked))
+    add("History", lambda: history.look(asked), lambda: branch.look(asked))
     add("GitHub", lambda: github.look(asked))
     add("Workflows", lambda: workflows.look(asked))
     return _masked(Examination(sections=tuple(sections)), _secrets(asked, loaded))

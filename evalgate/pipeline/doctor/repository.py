@@ -1,4 +1,4 @@
-"""The repository: commits to search a baseline among, the remote, the branch that keeps the history."""
+"""The repository: commits to search a baseline among, and the remote."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _kept_out(asked: Asked, repository: Repository) -> list[Check]:
 
 def look_at_remote(asked: Asked) -> list[Check]:
     """The remote and its default branch."""
-    remote = _remote(asked)
+    remote = remote_of(asked)
     if isinstance(remote, list):
         return remote
     try:
@@ -67,7 +67,7 @@ def look_at_remote(asked: Asked) -> list[Check]:
     return found
 
 
-def _remote(asked: Asked) -> Remote | list[Check]:
+def remote_of(asked: Asked) -> Remote | list[Check]:
     if asked.repository is None:
         return [skipped("remote", "there is no repository")]
     if asked.is_offline:
@@ -85,35 +85,3 @@ def refused(name: str, error: RemoteError) -> Check:
     """The line for a remote that refuses or cannot be reached."""
     code = MEND if error.fault in OURS_TO_MEND else UNREACHED
     return fail(name, *split(str(error)), exit_code=code)
-
-
-# ---- the history's branch ---------------------------------------------------------------------------------
-
-
-def look_at_branch(asked: Asked) -> list[Check]:
-    """The branch that keeps the history: is it there, how new, and could this machine push to it."""
-    name = None if asked.readable is None else asked.readable.history_branch
-    if name is None:
-        what = "history.branch is not set" if asked.readable is not None else "the configuration has to be read first"
-        return [skipped("history branch", what)]
-    remote = _remote(asked)
-    if isinstance(remote, list):
-        return [skipped("history branch", "the remote has to be reached first")]
-    ref = f"refs/heads/{name}"
-    try:
-        tip = remote.tip(ref)
-    except RemoteError as error:
-        return [refused("history branch", error)]
-    if tip is None:
-        advice = "The first push to the default branch with the workflow, or `evalgate sync push`, makes it."
-        return [warn("history branch", f"{remote.place} has no branch {name} yet", advice)]
-    return [ok("history branch", f"{name} is there, at {short(tip)}"), _push(remote, ref)]
-
-
-def _push(remote: Remote, ref: str) -> Check:
-    try:
-        remote.check_push(ref)
-    except RemoteError as error:
-        advice = "Only the job `record` of the default branch has to be able to: on your machine it may be right so."
-        return warn("pushing to it", split(str(error))[0], advice)
-    return ok("pushing to it", "a dry run was accepted; a ruleset of the server shows itself only at a real push")

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from evalgate.config.key_hosts import NAME as KEY_HOSTS
+from evalgate.config.key_hosts import KeyHosts
 from evalgate.endpoints import Settings
 from evalgate.errors import CallError, InputError
 from evalgate.pipeline.doctor.asked import Asked, Loaded
@@ -85,6 +87,7 @@ def look_at_endpoints(asked: Asked, loaded: Loaded) -> list[Check]:
     found = []
     for name, settings in _endpoints(loaded.config):
         found += [*_key(name, settings, asked.environ), *_server(name, settings, asked)]
+    found += _bound(loaded.config, asked)
     if asked.calls:
         found += _call(asked, loaded)
     return found
@@ -113,6 +116,19 @@ def _key(name: str, settings: Settings, environ: Mapping[str, str]) -> list[Chec
         advice = "It is cut off when the key is sent; other programs may not do that. Set it again without."
         return [warn(f"{name}: key", f"{variable} is set, with white space at an end", advice)]
     return [ok(f"{name}: key", f"{variable} is set")]
+
+
+def _bound(config: Config, asked: Asked) -> list[Check]:
+    """Whether a pull request that names another host would get the key."""
+    if not any(settings.secrets(asked.environ) for _, settings in _endpoints(config)):
+        return []
+    hosts = KeyHosts.of(asked.environ)  # a value that cannot be read was a fault of the configuration
+    if hosts is not None:
+        return [ok("key hosts", f"{KEY_HOSTS} binds {', '.join(sorted(hosts.allowed))}")]
+    if asked.situation is None:
+        return [skipped("key hosts", f"{KEY_HOSTS} is not set here; in CI it keeps a pull request from moving the key")]
+    advice = f"Set {KEY_HOSTS} beside the key: else a pull request that names another host in the URL gets it."
+    return [warn("key hosts", f"{KEY_HOSTS} is not set", advice)]
 
 
 def _server(name: str, settings: Settings, asked: Asked) -> list[Check]:
