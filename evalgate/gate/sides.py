@@ -289,11 +289,9 @@ def _gone(
         return [], []
     removed, missing = [], []
     for case_id, categories in gone.items():
-        if set(categories) & set(vanished):
-            continue  # its category is named as a whole
         if candidate.evalset is not None or set(categories) & set(rules.removed_categories):
             removed.append(case_id)
-        else:
+        elif not set(categories) & set(vanished):  # else its category is named as a whole
             missing.append(case_id)
     return removed, missing
 
