@@ -2,7 +2,6 @@
 
     EvalgateError
     ├── InputError      the user can mend it: configuration, eval set, arguments        exit 2
-    │   └── NotYet      the key is part of the contract, the capability is not built    exit 2
     ├── StoreError      the history store cannot be read or written                     exit 3
     ├── CallError       one call to an endpoint failed; becomes a `Failed` result       (a value)
     ├── ScorerError     one scorer could not judge one output; becomes `Failed`         (a value)
@@ -51,10 +50,6 @@ class InputError(EvalgateError):
             faults = Fault(where="", what=faults)
         self.faults: tuple[Fault, ...] = (faults,) if isinstance(faults, Fault) else tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
-
-
-class NotYet(InputError):
-    """A key that would make the verdict stricter is not built yet; ignoring it would be a false promise."""
 
 
 class StoreError(EvalgateError):

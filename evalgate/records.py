@@ -599,6 +599,46 @@ class BaselineSummary:
     age_s: float | None = None
 
 
+class Effect(StrEnum):
+    """What a change of the rules does to the gate's reach."""
+
+    WEAKENS = "weakens"
+    """Something passes that would have been caught before, or is compared no longer."""
+    STRENGTHENS = "strengthens"
+    NEITHER = "neither"
+
+
+ChangeKind: TypeAlias = Literal[
+    "min", "max_drop", "proof", "critical", "limit", "alpha", "baseline_runs", "max_baseline_age_days", "max_epochs",
+    "max_extra_calls", "confirm", "pass_mark", "anchor", "removed_categories", "when", "rules_from", "waiver",
+    "quarantine", "cases_removed", "cases_added", "expected", "content", "categories", "cluster", "critical_case",
+    "scorers", "scorer_options", "scorer_weights", "own_scorer", "judge", "baseline_endpoint", "key_host", "key_name",
+    "suite", "history", "epochs", "comment",
+]  # fmt: skip
+"""What of the rules was altered (docs/gate.md says what each is)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuleChange:
+    """One thing that a change alters about how it is judged: a rule, an exception, a case, a scorer, an endpoint."""
+
+    kind: ChangeKind
+    where: str
+    """`gate.categories.safety.min`, or the file and the category or name in it."""
+    effect: Effect
+    sentence: str
+    """What was altered, in a few words without the values and without a full stop."""
+    before: Json = None
+    """A number, a text, true or false; None: it was not there."""
+    after: Json = None
+    cases: tuple[str, ...] = ()
+    """Ids of the cases that it is about, sorted."""
+
+    @property
+    def weakens(self) -> bool:
+        return self.effect is Effect.WEAKENS
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """The gate's answer, whole. `to_dict` is the contract `evalgate.verdict/1`."""
@@ -623,6 +663,10 @@ class Verdict:
     """What a reader has to know beside the reason, one sentence each."""
     drift: tuple[DriftEvent, ...] = ()
     """Where the baseline's own requests were found to fare worse."""
+    changes: tuple[RuleChange, ...] = ()
+    """What this change alters about how it is judged, since the base commit; what weakens stands first."""
+    rules_commit: str | None = None
+    """The commit whose rules decided; None: those of the tree under test did."""
 
     def to_dict(self) -> dict[str, Json]:
         """The verdict as JSON: fixed key order, sorted lists, numbers rounded to 6 digits."""
@@ -680,6 +724,8 @@ class Verdict:
             },
             "notes": list(self.notes),
             "selection": self.selection,
+            "changes": [_change(change) for change in self.changes],
+            "rules_commit": self.rules_commit,
         }
 
 
@@ -764,6 +810,18 @@ def _finding(finding: Finding) -> dict[str, Json]:
         "limit": _rounded(finding.limit),
         "sentence": finding.sentence,
         **({"against": finding.against} if finding.against != "baseline" else {}),
+    }
+
+
+def _change(change: RuleChange) -> dict[str, Json]:
+    return {
+        "kind": change.kind,
+        "where": change.where,
+        "effect": change.effect.value,
+        "before": change.before,
+        "after": change.after,
+        "cases": list(change.cases),
+        "sentence": change.sentence,
     }
 
 

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import MISSING, Field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from xml.etree import ElementTree
 
 import numpy as np
@@ -35,11 +35,11 @@ from evalgate.endpoints.python_callable import PythonCallable
 from evalgate.endpoints.recorded import Replay
 from evalgate.endpoints.shell_command import Command
 from evalgate.endpoints.templating import NAMES
-from evalgate.errors import CallError, CallFault, InputError, NotYet
+from evalgate.errors import CallError, CallFault, InputError
 from evalgate.gate import confirm, critical, looks, plan, reach
 from evalgate.gate.rules import KEYS, LIMIT_NAMES, RULE_KEYS, Proof, Response, Rule, Rules, When, parse_rules
 from evalgate.pipeline.suite import RunOptions, run_suite
-from evalgate.records import Output, Request, Status, VerdictName
+from evalgate.records import ChangeKind, Output, Request, Status, VerdictName
 from evalgate.rows import KNOWN
 from evalgate.stats import floors
 from evalgate.stats.detect import detectable_drop
@@ -49,8 +49,6 @@ ENDPOINTS = (DOCS / "endpoints.md").read_text("utf-8")
 GATE = (DOCS / "gate.md").read_text("utf-8")
 DECISION = (DOCS / "decision.md").read_text("utf-8")
 ENVIRON = {"ASK_KEY": "k", "JUDGE_KEY": "k"}
-
-NOT_YET = ("rules_from",)
 
 
 def section(text: str, title: str) -> str:
@@ -262,7 +260,7 @@ def test_every_key_under_gate_is_told_with_its_default() -> None:
     assert told.pop("when") == "below"
     given = {name: None if default == "none" else yaml.safe_load(default.strip("`")) for name, default in told.items()}
     assert parse_rules(given) == Rules() == parse_rules({})
-    apart = {"limits", "overall", "each_category", "rules_from"}
+    apart = {"limits", "overall", "each_category"}
     for name in given.keys() - apart:
         default = getattr(Rules(), name)
         assert given[name] == (list(default) if isinstance(default, tuple) else default), name
@@ -306,15 +304,10 @@ def test_every_answer_of_when_is_told_with_its_default_and_exit_code() -> None:
     assert codes == {name: "3" if getattr(When(), name) is Response.STOP else "0" for name in When.__dataclass_fields__}
 
 
-@pytest.mark.parametrize("key", NOT_YET)
-def test_what_is_not_built_is_refused_unless_written_as_told(key: str) -> None:
-    """Every value of the table is taken and changes nothing; another is refused as not yet built."""
-    told = table(section(GATE, "Not yet"), "key")
-    assert set(told) == set(NOT_YET)
-    for value in re.findall(r"`([^`]+)`", told[key][0]):
-        assert parse_rules({key: yaml.safe_load(value)}) == Rules()
-    with pytest.raises(NotYet):
-        parse_rules({key: "base"})
+def test_every_kind_of_change_of_the_rules_is_told_with_what_weakens() -> None:
+    """No more and no fewer."""
+    rows = re.findall(r"^\| (`.*?) \|", section(GATE, "A change of the rules themselves"), re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(get_args(ChangeKind))
 
 
 # ---- the gate: verdicts, statuses, the example ------------------------------------------------------------------

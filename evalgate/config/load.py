@@ -16,7 +16,7 @@ from evalgate.config.fields import Problem, read_fields
 from evalgate.config.key_hosts import VARIABLE, misdirected, misdirected_store
 from evalgate.config.places import Faults, did_you_mean, quoted, shown
 from evalgate.config.settings import KEYS, CommentSettings, Config, HistorySettings, RunSettings
-from evalgate.errors import Fault, InputError, NotYet
+from evalgate.errors import Fault, InputError
 from evalgate.records import Exceptions, Json
 
 SHAPE = {"suite": TEXT, "exceptions": TEXT, "gate": {"removed_categories": TEXT}}
@@ -47,7 +47,7 @@ def load_config(
     `endpoint`, with `problems()`. check_rules: what is under `gate` → rules, raising InputError with dotted paths.
     needs_endpoint: False leaves `endpoint`, `baseline_endpoint` and `judge` unread, for commands that call nothing
     (their variables may be undefined then). needs_store: False leaves `history.store` as it is written.
-    Raises InputError with every fault of the file and of its file of exceptions; NotYet where nothing else is wrong.
+    Raises InputError with every fault of the file and of its file of exceptions.
     """
     if not path.exists():
         hint = "`evalgate init` writes one; `--config FILE` names another."
@@ -304,7 +304,7 @@ class _Reader:
         except InputError as error:
             for fault in error.faults:
                 place = self.document.at(("gate", *self._dotted(gate, fault.where)))
-                self.faults.add(place, fault.what, fault.hint, not_yet=isinstance(error, NotYet))
+                self.faults.add(place, fault.what, fault.hint)
         return None
 
     def _exceptions(self, data: Mapping[str, Json]) -> Exceptions:

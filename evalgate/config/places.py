@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from evalgate.errors import Fault, InputError, NotYet
+from evalgate.errors import Fault, InputError
 
 MOST_SHOWN = 50
 """Faults told at once: a column with a wrong name has one in every row."""
@@ -38,7 +38,6 @@ class _Entry:
     place: Place
     what: str
     hint: str
-    not_yet: bool
 
 
 class Faults:
@@ -52,16 +51,16 @@ class Faults:
     def __len__(self) -> int:
         return len(self._entries) + self._uncounted
 
-    def add(self, place: Place, what: str, hint: str = "", *, not_yet: bool = False) -> None:
+    def add(self, place: Place, what: str, hint: str = "") -> None:
         """Remember one fault. `what` is a sentence without a full stop; `hint` says what to write instead."""
         if len(self._entries) >= MOST_KEPT:
             self._uncounted += 1
             return
         self._files.setdefault(place.file, len(self._files))
-        self._entries.append(_Entry(place=place, what=what, hint=hint, not_yet=not_yet))
+        self._entries.append(_Entry(place=place, what=what, hint=hint))
 
     def raise_if_any(self) -> None:
-        """Raise all of them as one InputError, by file and position; NotYet where nothing else is wrong."""
+        """Raise all of them as one InputError, by file and position."""
         if self._entries:
             self._raise()
 
@@ -73,7 +72,7 @@ class Faults:
         unshown = len(entries) - len(faults) + self._uncounted
         if unshown:
             faults.append(Fault(where="", what=f"and {unshown} more"))
-        raise (NotYet if all(entry.not_yet for entry in entries) else InputError)(faults)
+        raise InputError(faults)
 
 
 def shown(path: Path) -> str:

@@ -1,7 +1,6 @@
 """The rules of a gate: what a user writes under `gate:`, checked, with every default filled in.
 
-`parse_rules` is the only door. Keys of the contract that are not built yet are refused wherever they would make a
-verdict stricter: a rule that is silently not held is worse than none. Knows no file; faults carry a dotted path.
+`parse_rules` is the only door. Knows no file; faults carry a dotted path.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from evalgate.errors import Fault, InputError, NotYet
+from evalgate.errors import Fault, InputError
 from evalgate.records import EVERY_CASE, Json
 
 
@@ -35,6 +34,15 @@ class Response(StrEnum):
     STOP = "stop"
     WARN = "warn"
     ALLOW = "allow"
+
+
+class RulesFrom(StrEnum):
+    """Whose rules decide."""
+
+    HEAD = "head"
+    """Those of the tree under test."""
+    BASE = "base"
+    """Those of the commit that it is compared with: a change cannot weaken the rules that it is judged by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +109,7 @@ class Rules:
     anchor: str | None = None
     """Name of a blessed run against which every drop rule is held as well."""
     when: When = When()
+    rules_from: RulesFrom = RulesFrom.HEAD
 
     @property
     def confirm_level(self) -> float:
@@ -147,17 +156,14 @@ KEYS = (
 def parse_rules(given: Mapping[str, Any] | None) -> Rules:
     """The rules of this mapping; absent keys default one by one, `{}` and None are the defaults.
 
-    Raises InputError with every fault, each `where` a dotted path such as `categories.safety.min`; NotYet where all
-    faults are keys of the contract that are not built yet.
+    Raises InputError with every fault, each `where` a dotted path such as `categories.safety.min`.
     """
     faults: list[Fault] = []
     if given is None:
         given = {}
     if not isinstance(given, Mapping):
         raise InputError(Fault(where="", what=f"rules are a mapping, this is {type(given).__name__}"))
-    later: list[Fault] = []
     _unknown(given, KEYS, "", faults)
-    _refuse_what_is_not_built(given, later)
     each = _rule(given, "each_category", Rule(), faults)
     rules = Rules(
         alpha=_number(given, "alpha", 0.05, faults, low=0, high=0.5, open_low=True) or 0.05,
@@ -176,20 +182,12 @@ def parse_rules(given: Mapping[str, Any] | None) -> Rules:
         max_baseline_age_days=_number(given, "max_baseline_age_days", 90.0, faults, low=0, open_low=True),
         anchor=_anchor(given, faults),
         when=_when(given, faults),
+        rules_from=_rules_from(given, faults),
     )
     faults.extend(_unprovable(rules))
     if faults:
-        raise InputError(sorted(faults + later))
-    if later:
-        raise NotYet(sorted(later))
+        raise InputError(sorted(faults))
     return rules
-
-
-def _refuse_what_is_not_built(given: Mapping[str, Any], later: list[Fault]) -> None:
-    # What describes evalgate as it is today may stand there; anything else is a promise.
-    if given.get("rules_from") not in (None, "head"):
-        what = f"`rules_from: {given['rules_from']}` is not yet built and would make the verdict stricter"
-        later.append(Fault(where="rules_from", what=what, hint="Leave it out for now."))
 
 
 def _categories(given: Mapping[str, Any], each: Rule, faults: list[Fault]) -> dict[str, Rule]:
@@ -286,6 +284,12 @@ def _anchor(given: Mapping[str, Any], faults: list[Fault]) -> str | None:
         faults.append(Fault(where="anchor", what=f"is the name of a blessed run, this is {value!r}", hint=hint))
         return None
     return value
+
+
+def _rules_from(given: Mapping[str, Any], faults: list[Fault]) -> RulesFrom:
+    if given.get("rules_from") is None:
+        return RulesFrom.HEAD
+    return _choice(given, "rules_from", RulesFrom, RulesFrom.HEAD, faults, "")
 
 
 def _unprovable(rules: Rules) -> list[Fault]:
@@ -385,7 +389,8 @@ def _choice(
         options = ", ".join(item.value for item in kind)
         near = difflib.get_close_matches(str(given[key]), [item.value for item in kind], n=1)
         hint = f"Did you mean `{near[0]}`?" if near else f"One of: {options}."
-        faults.append(Fault(where=f"{path}.{key}", what=f"`{key}: {given[key]}` is none of {options}", hint=hint))
+        where = f"{path}.{key}" if path else key
+        faults.append(Fault(where=where, what=f"`{key}: {given[key]}` is none of {options}", hint=hint))
         return default
 
 
@@ -467,6 +472,9 @@ def schema() -> dict[str, Json]:
                 "type": ["string", "null"],
                 "description": "Name of a blessed run against which every drop rule is held as well.",
             },
-            "rules_from": {"const": "head"},
+            "rules_from": {
+                "enum": [*(item.value for item in RulesFrom), None],
+                "description": "base: the rules and exceptions of the commit that a change is compared with decide.",
+            },
         },
     }

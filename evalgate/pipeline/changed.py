@@ -7,7 +7,7 @@ and a run that holds them would later be pooled with the very run that they are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalgate.config import Config
@@ -32,13 +32,16 @@ class Changes:
     """What is known of it, without a full stop."""
 
 
-def changes(suite: Suite, refs: Sequence[CaseRef], baseline: Baseline, history: History) -> Changes:
+def changes(
+    suite: Suite, refs: Sequence[CaseRef], baseline: Baseline, history: History, *, may_vanish: Collection[str]
+) -> Changes:
     """What the baseline's first run cannot speak for.
 
-    refs: every case of the eval set. Every one of them counts as changed where there is no baseline, where what is
-    tested is another version, where nothing names it, and where a whole category has vanished: then the run is whole.
+    refs: every case of the eval set. may_vanish: `removed_categories` of the rules that decide. Every case counts as
+    changed where there is no baseline, where what is tested is another version, where nothing names it, and where a
+    whole category has vanished: then the run is whole.
     """
-    why = _why_everything(suite, refs, baseline)
+    why = _why_everything(suite, refs, baseline, may_vanish)
     if why is not None or isinstance(baseline, Missing):
         return Changes(
             cases=dict.fromkeys((ref.id for ref in refs), "of another version"), since=None, sentence=str(why)
@@ -72,7 +75,9 @@ def only_changed(suite: Suite, selection: Selection, found: Changes) -> Suite:
     )
 
 
-def _why_everything(suite: Suite, refs: Sequence[CaseRef], baseline: Baseline) -> str | None:
+def _why_everything(
+    suite: Suite, refs: Sequence[CaseRef], baseline: Baseline, may_vanish: Collection[str]
+) -> str | None:
     if isinstance(baseline, Missing):
         return f"there is no baseline: {baseline.reason}"
     unnamed = _unnamed(suite.config)
@@ -89,9 +94,7 @@ def _why_everything(suite: Suite, refs: Sequence[CaseRef], baseline: Baseline) -
     if others:
         return f"what is tested is not what run {run.id} tested: {sentences.several(others)} changed"
     here = {name for ref in refs for name in ref.categories}
-    vanished = (
-        {name for ref in run.cases for name in ref.categories} - here - set(suite.config.rules.removed_categories)
-    )
+    vanished = {name for ref in run.cases for name in ref.categories} - here - set(may_vanish)
     if vanished:
         return f"{sentences.several(sorted(vanished))} of run {run.id} vanished"
     return None

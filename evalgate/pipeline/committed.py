@@ -26,7 +26,7 @@ from evalgate.config.places import Faults, quoted, shown
 from evalgate.errors import Fault, InputError
 from evalgate.history.git import Files
 from evalgate.pipeline.load import load_config, scorer_kinds
-from evalgate.records import EvalSet, Json, ScorerSpec
+from evalgate.records import EvalSet, Exceptions, Json, ScorerSpec, Source
 from evalgate.scorers.own import is_own
 
 
@@ -97,6 +97,26 @@ def suite_at(
         return Committed(commit=commit, config=config, evalset=evalset, unread=unread, files=files)
 
 
+def read_evalset(config: Config, base_dir: Path) -> EvalSet:
+    """The eval sets that a configuration names, from this folder: read as ever, but no scorer is looked into, let
+    alone loaded, and no rule is held against them. Raises InputError."""
+    return configuration.load_evalsets(
+        config.evalsets,
+        base_dir=base_dir,
+        scorer_kinds=scorer_kinds(),
+        shorthand=scorers.SHORTHAND,
+        check_scorer=lambda spec: [],  # it would look into own scorers' files
+        problem=lambda spec, case: None,  # it would load them
+        rule_categories={},
+    )
+
+
+def asks_for_base(files: Files, commit: str, path: str) -> bool:
+    """Whether a configuration, whatever else is wrong with it, says `gate.rules_from: base`. Raises as `config_at`."""
+    with _copied(files, commit, path, Sizes()) as copy:
+        return copy.asks_for_base()
+
+
 def own_file(spec: ScorerSpec, base_dir: Path) -> str | None:
     """The file of an own scorer, from the configuration's folder; None: it is none of the user's own."""
     if not is_own(spec.name):
@@ -131,6 +151,11 @@ class _Copy:
     def folder(self) -> str:
         return posixpath.dirname(self.path)
 
+    def asks_for_base(self) -> bool:
+        self._find_config()
+        gate = self._data(self.path).get("gate")
+        return isinstance(gate, dict) and gate.get("rules_from") == "base"
+
     def config(self) -> Config:
         self._find_config()
         named = self._data(self.path).get("exceptions")
@@ -139,7 +164,13 @@ class _Copy:
         self.others.update((self.path, exceptions))
         config = load_config(self.root / self.path, {}, needs_endpoint=False, needs_store=False)
         places = {name: self._renamed(place) for name, place in config.rule_categories.items()}
-        return replace(config, path=Path(self.path), base_dir=Path(self.folder), rule_categories=places)
+        return replace(
+            config,
+            path=Path(self.path),
+            base_dir=Path(self.folder),
+            rule_categories=places,
+            exceptions=self._sourced(config.exceptions),
+        )
 
     def copy_evalsets(self, config: Config) -> None:
         """Copies what the configuration's patterns name, and the data files that those eval sets name."""
@@ -156,15 +187,7 @@ class _Copy:
         return all(_bytes(here.base_dir / name) == _bytes(copied / name) for name in names)
 
     def evalset(self, config: Config) -> EvalSet:
-        loaded = configuration.load_evalsets(
-            config.evalsets,
-            base_dir=self.root / self.folder,
-            scorer_kinds=scorer_kinds(),
-            shorthand=scorers.SHORTHAND,
-            check_scorer=lambda spec: [],  # it would look into own scorers' files
-            problem=lambda spec, case: None,  # it would load them
-            rule_categories={},
-        )
+        loaded = read_evalset(config, self.root / self.folder)
         specs = {
             key: replace(spec, base_dir=os.path.relpath(spec.base_dir, self.root))
             for key, spec in loaded.scorers.items()
@@ -247,6 +270,17 @@ class _Copy:
         for root in (str(self.root), self.root.as_posix(), shown(self.root)):
             text = text.replace(f"{root}/", f"{self.commit[:10]}:")
         return text
+
+    def _sourced(self, exceptions: Exceptions) -> Exceptions:
+        """The exceptions with `COMMIT:path` as the places in which they stand."""
+
+        def moved(source: Source | None) -> Source | None:
+            return None if source is None else replace(source, file=self._renamed(source.file))
+
+        return Exceptions(
+            waivers=tuple(replace(waiver, source=moved(waiver.source)) for waiver in exceptions.waivers),
+            quarantine=tuple(replace(case, source=moved(case.source)) for case in exceptions.quarantine),
+        )
 
     @contextmanager
     def named(self) -> Iterator[None]:

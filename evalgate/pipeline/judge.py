@@ -20,6 +20,7 @@ from evalgate.history.anchor import anchored
 from evalgate.history.baseline import Lost
 from evalgate.history.git import Repository
 from evalgate.history.remote import Remote
+from evalgate.pipeline.ruling import Base
 from evalgate.pipeline.staged import Against
 from evalgate.pipeline.start import start
 from evalgate.records import (
@@ -152,14 +153,19 @@ def compared_with(
     pinned: Sequence[str],
     exempt: Exceptions,
     now: datetime,
+    base: Base | None = None,
 ) -> Against:
-    """What a run is judged by: the runs named, or those that the history offers, and the anchor that the rules name."""
+    """What a run is judged by: the runs named, or those that the history offers, and the anchor that the rules name.
+
+    base: where the rules before the change are looked up, which may be those that decide; None: `rules` and `exempt` do
+    and nothing is told of others. In CI the job says what the change is compared with, elsewhere the baseline is.
+    """
     today = now.astimezone(UTC).date()
-    baseline: Baseline
-    if pinned:
-        baseline = baselines.pinned(history, list(pinned), run)
-    else:
-        baseline = baselines.choose(
+
+    def found(rules: Rules) -> Baseline:
+        if pinned:
+            return baselines.pinned(history, list(pinned), run)
+        return baselines.choose(
             history,
             run,
             git=place.git if run.commit is not None else None,
@@ -169,9 +175,22 @@ def compared_with(
             pool_days=rules.max_baseline_age_days,
             today=today,
         )
+
+    baseline, ruling = None, None
+    if base is not None:
+        start = place.start
+        if start is None:
+            baseline = found(rules)
+            start = None if isinstance(baseline, Missing) else baseline.runs[0].commit
+        ruling = base.ruling(start)
+    if ruling is not None:
+        if ruling.commit is not None:
+            baseline = None  # its rules also say how many runs are pooled, and how old they may be
+        rules, exempt = ruling.rules, ruling.exempt
+    baseline = baseline or found(rules)
     anchor = None if rules.anchor is None else anchored(history, rules.anchor, run, today=today)
     exempt = _checked(exempt, history, run.suite)
-    return Against(baseline=baseline, rules=rules, anchor=anchor, exempt=exempt, today=today)
+    return Against(baseline=baseline, rules=rules, anchor=anchor, exempt=exempt, today=today, ruling=ruling)
 
 
 def _checked(exempt: Exceptions, history: History, suite: str) -> Exceptions:
@@ -190,6 +209,8 @@ def judge(run: Run, against: Against, *, now: datetime) -> Judged:
     """The verdict on a run."""
     baseline = against.baseline
     verdict = gate.decide(run, baseline, against.rules, anchor=against.anchor, exempt=against.exempt, now=now)
+    if against.ruling is not None:
+        verdict = against.ruling.told(verdict)
     runs = () if isinstance(baseline, Missing) else baseline.runs
     return Judged(verdict=verdict, run=run, baseline_runs=tuple(runs))
 

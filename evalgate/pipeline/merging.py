@@ -17,6 +17,7 @@ from evalgate.pipeline.sensitivity import seen_from, with_detectable
 from evalgate.pipeline.shard_files import files_of, merge
 from evalgate.pipeline.suite import (
     Done,
+    base_of,
     config_here,
     nothing_done,
     open_history,
@@ -93,8 +94,9 @@ def _recorded_and_judged(
     detectable: Mapping[str, float] = {}
     if options.gated:
         exempt = config.exceptions if config is not None else Exceptions()
+        base = base_of(config, run, place)
         against = compared_with(
-            run, rules, history=history, place=place, pinned=options.baseline, exempt=exempt, now=now
+            run, rules, history=history, place=place, pinned=options.baseline, exempt=exempt, now=now, base=base
         )
         against = with_detectable(run, against)
         judged = judge(run, against, now=now)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from evalgate import gate
 from evalgate.gate import Doubt, More, Rules
+from evalgate.pipeline.ruling import Ruling
 from evalgate.records import Baseline, Confirmation, Exceptions, Missing, Run, Step
 
 
@@ -38,6 +39,13 @@ class Against:
     exempt: Exceptions = Exceptions()
     today: date | None = None
     """For what expires; None: the run's own day."""
+    ruling: Ruling | None = None
+    """Whose rules these are, and what is told of them; None: nothing is."""
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether nothing may be decided, since the rules that are to decide are not known."""
+        return self.ruling is not None and self.ruling.fault is not None
 
 
 async def staged(run: Run, against: Against, calls: Calls, *, escalates: bool = True) -> Run:
@@ -47,7 +55,7 @@ async def staged(run: Run, against: Against, calls: Calls, *, escalates: bool = 
     block is not affected. A run with nothing to compare with comes back as it is.
     """
     baseline, rules = against.baseline, against.rules
-    if isinstance(baseline, Missing):
+    if isinstance(baseline, Missing) or against.is_undecided:
         return run
     run = replace(run, against=tuple(sorted(other.id for other in baseline.runs)))
     if escalates:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,10 @@ from evalgate import gate
 from evalgate.config.key_hosts import NAME as KEY_HOSTS
 from evalgate.errors import EvalgateError, Fault, InputError, StoreError
 from evalgate.gate import OFF, Rules, When
+from evalgate.pipeline.committed import read_evalset
 from evalgate.pipeline.judge import Judged, Place, compared_with, judge, unrecorded
 from evalgate.pipeline.load import DEFAULT_CONFIG, Suite, load_config, load_suite, with_epochs
+from evalgate.pipeline.ruling import Base, Ruling
 from evalgate.pipeline.selection import Selection
 from evalgate.pipeline.sensitivity import seen_from, with_detectable
 from evalgate.records import CommentWhen, Exceptions, Missing, Run, Usage, Verdict, VerdictName
@@ -130,6 +133,12 @@ class Done:
             return replace(self, job=place.job)
         return replace(self, show_outputs=config.comment_outputs, comment=config.comment_when, job=place.job)
 
+    def ruled(self, ruling: Ruling | None) -> Done:
+        """The same, with what is told of the rules."""
+        if ruling is None:
+            return self
+        return replace(self, judged=replace(self.judged, verdict=ruling.told(self.verdict)))
+
     def report(self, *, reproduce: Sequence[str] = (), next_step: str | None = None) -> Report:
         """What every format shows of it. next_step: instead of `self.next_step`."""
         return self.judged.report(
@@ -158,9 +167,17 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     rules = config.rules if options.gated else ungated(config.rules)
     store = options.store or config.history_store
     place = Place.of(config.base_dir, options.environ)
+    base = Base(config=config, place=place, evalset=lambda: suite.evalset)
+    ruling = base.ruling(place.start) if options.gated and place.start is not None else None
+    if ruling is not None:
+        rules = ruling.rules
+        if ruling.fault is not None:  # told before the first call is paid for
+            done = nothing_done(VerdictName.ERROR, ruling.fault, rules, config.suite, now)
+            return done.ruled(ruling).told(config, place)
     lacking = config.endpoint.missing_credentials(options.environ)
     if lacking is not None:
-        return nothing_done(VerdictName.NOT_EVALUATED, lacking, rules, config.suite, now).told(config, place)
+        done = nothing_done(VerdictName.NOT_EVALUATED, lacking, rules, config.suite, now)
+        return done.ruled(ruling).told(config, place)
     engine_of(options)
     # A run that is only recorded is to say something new to a baseline: copies would not.
     cache = cache_of(config, place, options.environ, is_fresh=options.fresh or not options.gated)
@@ -172,7 +189,14 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
                 history.check_writable()
                 _check_baseline(history, options.baseline)
                 task = _Task(
-                    suite=suite, rules=rules, history=history, place=place, options=options, cache=cache, now=now
+                    suite=suite,
+                    rules=rules,
+                    history=history,
+                    place=place,
+                    base=base,
+                    options=options,
+                    cache=cache,
+                    now=now,
                 )
                 if options.selection.changed_only:
                     task = _only_changed(task, built)
@@ -225,6 +249,7 @@ class _Task:
     rules: Rules
     history: History
     place: Place
+    base: Base
     options: RunOptions
     cache: Cache
     now: datetime
@@ -240,6 +265,7 @@ class _Task:
             pinned=self.options.baseline,
             exempt=self.suite.config.exceptions,
             now=self.now,
+            base=self.base if self.options.gated else None,
         )
 
     def compare(self, run: Run) -> tuple[Against, AskAgain]:
@@ -295,7 +321,7 @@ def _only_changed(task: _Task, built: Mapping[str, Scorer]) -> _Task:
         evalset=suite.evalset.content(),
     )
     against = task.against(planned)
-    found = changes(suite, refs, against.baseline, task.history)
+    found = changes(suite, refs, against.baseline, task.history, may_vanish=against.rules.removed_categories)
     return replace(task, suite=only_changed(suite, task.options.selection, found), chosen=against)
 
 
@@ -303,14 +329,14 @@ def _nothing_changed(task: _Task) -> Done:
     """What is reported where no case has changed: nothing was shown, so it is no pass."""
     assert task.chosen is not None
     reason = f"{task.suite.notes[-1].removesuffix('.')}: nothing was called"
-    done = nothing_done(VerdictName.INCONCLUSIVE, reason, task.rules, task.suite.config.suite, task.now)
+    done = nothing_done(VerdictName.INCONCLUSIVE, reason, task.chosen.rules, task.suite.config.suite, task.now)
     verdict = replace(
         done.verdict,
         baseline=gate.summary_of(task.chosen.baseline, task.now),
         usage=Usage(tokens_in=0, tokens_out=0, cost_usd=0.0),
         selection=str(task.options.selection),
     )
-    return replace(done, judged=replace(done.judged, verdict=verdict))
+    return replace(done, judged=replace(done.judged, verdict=verdict)).ruled(task.chosen.ruling)
 
 
 def _run_and_judge(task: _Task, progress: Progress) -> Done:
@@ -442,8 +468,9 @@ def _gate_again(store: str, config: Config | None, options: GateOptions, now: da
         rules: Rules = config.rules if config is not None and is_meant else Rules()
         place = Place.of((options.config or DEFAULT_CONFIG).absolute().parent, options.environ)
         exempt = config.exceptions if config is not None and is_meant else Exceptions()
+        base = base_of(config, run, place) if is_meant else None
         against = compared_with(
-            run, rules, history=history, place=place, pinned=options.baseline, exempt=exempt, now=now
+            run, rules, history=history, place=place, pinned=options.baseline, exempt=exempt, now=now, base=base
         )
         against = with_detectable(run, against)
         judged = judge(run, against, now=now)
@@ -456,6 +483,16 @@ def _gate_again(store: str, config: Config | None, options: GateOptions, now: da
         note=None if is_meant else without_its_rules(run, config),
     )
     return done.told(config if is_meant else None, place)
+
+
+def base_of(config: Config | None, run: Run, place: Place) -> Base | None:
+    """Where the rules before the change are looked up for a run of the history. Its eval set is that on disk as long as
+    the commit is the same."""
+    if config is None:
+        return None
+    is_here = run.origin == "run" and run.commit is not None and run.commit == place.commit
+    evalset = partial(read_evalset, config, config.base_dir) if is_here else None
+    return Base(config=config, place=place, evalset=evalset)
 
 
 def without_its_rules(run: Run, config: Config | None) -> str:

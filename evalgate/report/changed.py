@@ -13,12 +13,12 @@ def has_changed(verdict: Verdict) -> bool:
     """False only where the gate passed and every case came out as in the baseline.
 
     Nothing changed: the verdict is `pass` with exit code 0; no rule, gating or not, is breached or missing or found
-    drift; no rule that could not be decided saw a fall; and no case flipped, was added, removed or changed, or is
-    without a score. A flip counts although the rules may find it within the noise.
+    drift; no rule that could not be decided saw a fall; no case flipped, was added, removed or changed, or is without a
+    score; and nothing about how it is judged was altered. A flip counts although it may lie within the noise.
     """
     if verdict.verdict is not VerdictName.PASS or verdict.exit_code != 0 or verdict.drift:
         return True
-    if any(getattr(verdict.cases, name) for name in _MOVED):
+    if verdict.changes or any(getattr(verdict.cases, name) for name in _MOVED):
         return True
     return any(
         finding.status in _NEWS or (finding.status is Status.INCONCLUSIVE and (finding.delta or 0.0) < 0)

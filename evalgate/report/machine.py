@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from evalgate.records import VERDICT_SCHEMA, CommentWhen, Json, Status, VerdictName
+from evalgate.records import VERDICT_SCHEMA, ChangeKind, CommentWhen, Effect, Json, Status, VerdictName
 from evalgate.report.changed import has_changed
 from evalgate.report.escape import json_document
 from evalgate.report.model import Report
@@ -63,6 +63,8 @@ def verdict_schema() -> dict[str, Json]:
             ),
             notes=_TEXTS,
             selection=_TEXT_OR_NULL,
+            changes={"type": "array", "items": _CHANGE},
+            rules_commit=_TEXT_OR_NULL,
         ),
     }
     described["properties"]["comment"] = _record(
@@ -105,5 +107,14 @@ _FINDING: dict[str, Any] = _record(
     p_adjusted=_RATE_OR_NULL,
     detectable=_NUMBER_OR_NULL,
     limit=_NUMBER_OR_NULL,
+    sentence=_TEXT,
+)
+_CHANGE: dict[str, Any] = _record(
+    kind={"enum": list(get_args(ChangeKind))},
+    where=_TEXT,
+    effect={"enum": [effect.value for effect in Effect]},
+    before={"type": ["string", "number", "boolean", "null"]},
+    after={"type": ["string", "number", "boolean", "null"]},
+    cases=_TEXTS,
     sentence=_TEXT,
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 from evalgate.records import EVERY_CASE, Finding, Status, VerdictName
-from evalgate.report import markup
+from evalgate.report import alterations, markup
 from evalgate.report.changed import has_changed
 from evalgate.report.escape import cell, code, fence
 from evalgate.report.model import (
@@ -83,11 +83,12 @@ class _Room:
     failing: int = 300
     sentences: int = 20
     limits: int = 20
+    altered: int = 40
 
 
 _SUMMARY = _Room(
     answers=1_000, listed=5_000, improved=10_000, regressed=10_000, passing=10_000, causes=1_000, notes=1_000,
-    commands=100, failing=10_000, sentences=1_000, limits=100,
+    commands=100, failing=10_000, sentences=1_000, limits=100, altered=1_000,
 )  # fmt: skip
 _LEVELS = (
     _Room(),
@@ -95,14 +96,18 @@ _LEVELS = (
     _Room(answers=0),
     _Room(answers=0, listed=0),
     _Room(answers=0, listed=0, improved=0, regressed=50),
-    _Room(answers=0, listed=0, improved=0, regressed=20, passing=50, causes=5),
-    _Room(answers=0, listed=0, improved=0, regressed=10, passing=0, causes=3, notes=5, failing=50, sentences=10),
+    _Room(answers=0, listed=0, improved=0, regressed=20, passing=50, causes=5, altered=20),
+    _Room(
+        answers=0, listed=0, improved=0, regressed=10, passing=0, causes=3, notes=5, failing=50, sentences=10,
+        altered=10,
+    ),
     _Room(
         answers=0, listed=0, improved=0, regressed=0, passing=0, causes=1, notes=2, failing=10, sentences=3, limits=5,
+        altered=5,
     ),
     _Room(
         answers=0, listed=0, improved=0, regressed=0, passing=0, causes=0, notes=0, failing=2, sentences=0, limits=0,
-        commands=1,
+        commands=1, altered=0,
     ),
 )  # fmt: skip
 """What is left out first stands first: answers, lists of ids, improved cases, regressed ones, passing categories, …"""
@@ -131,7 +136,7 @@ def _fitting(report: Report, levels: Sequence[_Room], budget: int) -> str:
         text = markup.page([_alert(report), *_details(report, room)])
         if len(text.encode()) <= budget:
             return text
-    shortest = markup.page([_alert(report), _job(report)])
+    shortest = markup.page([_alert(report), alterations.as_markdown(report.verdict, 0, 0), _job(report)])
     return shortest if len(shortest.encode()) < len(text.encode()) else text
 
 
@@ -142,6 +147,7 @@ def _details(report: Report, room: _Room) -> list[str]:
         _categories(report, room),
         _sentences(report, room),
         _limits(report, room),
+        alterations.as_markdown(report.verdict, room.altered, room.listed),
         _flips(report, room),
         _failures(report, room),
         _case_lists(report, room),
@@ -154,7 +160,8 @@ def _details(report: Report, room: _Room) -> list[str]:
 
 def _alert(report: Report) -> str:
     verdict = report.verdict
-    kind = {VerdictName.FAIL: "CAUTION", VerdictName.PASS: "TIP"}.get(verdict.verdict, "WARNING")
+    is_good = verdict.verdict is VerdictName.PASS and not any(change.weakens for change in verdict.changes)
+    kind = "CAUTION" if verdict.verdict is VerdictName.FAIL else "TIP" if is_good else "WARNING"
     suite = f" · {cell(verdict.suite, limit=NAME_LIMIT)}" if verdict.suite else ""
     lines = [f"[!{kind}]", f"**{cell(title(verdict))}**{suite}: {cell(verdict.reason, limit=SENTENCE_LIMIT)}"]
     if report.next_step:

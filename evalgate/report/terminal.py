@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from evalgate.records import EVERY_CASE, Finding, Status, VerdictName
+from evalgate.report import alterations
 from evalgate.report.escape import plain
 from evalgate.report.model import (
     CategoryRow,
@@ -66,6 +67,7 @@ def render(report: Report, *, width: int = 80, color: bool = False, unicode: boo
         *_verdict(report, pen),
         *_categories(report, pen),
         *_limits(report, pen),
+        *alterations.as_lines(report.verdict, pen),
         *_flips(report.flips, pen),
         *_failures(report, pen),
         *_case_lists(report, pen),

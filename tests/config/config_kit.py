@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalgate.config import Config, load_config, load_evalsets
-from evalgate.errors import Fault, InputError, NotYet
+from evalgate.errors import Fault, InputError
 from evalgate.records import Case, EvalSet, ScorerSpec
 
 
@@ -59,7 +59,7 @@ SHORTHAND = {"regex": "pattern"}
 
 
 def check_rules(gate: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Knows floors; `anchor` is not built yet."""
+    """Knows floors."""
     faults = [
         Fault(where=f"categories.{name}.min", what="a floor is a number in [0, 1]")
         for name, rule in (gate.get("categories") or {}).items()
@@ -67,8 +67,6 @@ def check_rules(gate: Mapping[str, Any]) -> Mapping[str, Any]:
     ]
     if faults:
         raise InputError(faults)
-    if "anchor" in gate:
-        raise NotYet(Fault(where="anchor", what="`anchor` is not built yet"))
     return gate
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from evalgate import gate
-from evalgate.errors import InputError, NotYet
+from evalgate.errors import InputError
 from evalgate.gate.rules import Limit, Proof, Response, Rule, Rules, parse_rules
 
 EXAMPLE = """
@@ -142,13 +142,12 @@ def test_a_bad_rule_is_refused_with_its_place_and_what_to_write(given: dict[str,
     with pytest.raises(InputError) as complaint:
         parse_rules(given)
     assert message in str(complaint.value)
-    assert not isinstance(complaint.value, NotYet)
 
 
 def test_all_faults_are_told_together() -> None:
-    """And what is not built among them."""
+    """Nobody mends them one by one."""
     with pytest.raises(InputError) as complaint:
-        parse_rules({"alfa": 1, "overall": {"min": 7}, "rules_from": "base"})
+        parse_rules({"alfa": 1, "overall": {"min": 7}, "rules_from": "bse"})
     assert [fault.where for fault in complaint.value.faults] == ["alfa", "overall.min", "rules_from"]
 
 
@@ -157,15 +156,3 @@ def test_rules_that_are_no_mapping_are_refused(rules: Any) -> None:
     """With what they are."""
     with pytest.raises(InputError, match="rules are a mapping"):
         parse_rules(rules)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"rules_from": "base"},
-    ],
-)
-def test_what_would_be_stricter_and_is_not_built_is_refused_not_ignored(given: dict[str, Any]) -> None:
-    """A rule that is silently not held is worse than none."""
-    with pytest.raises(NotYet, match="not yet built"):
-        parse_rules(given)

@@ -20,7 +20,10 @@ from evalgate.records import (
     CaseLists,
     CaseRef,
     CategorySummary,
+    ChangeKind,
+    Effect,
     Finding,
+    RuleChange,
     Run,
     Score,
     Source,
@@ -128,6 +131,7 @@ def situations() -> Iterator[Situation]:
     """Every situation that has golden files."""
     for make in (
         passed, failed, no_baseline, inconclusive, error, not_comparable, vanished, suite_fell, hostile, not_evaluated,
+        weakened,
     ):  # fmt: skip
         yield make()
 
@@ -277,6 +281,35 @@ EVIL = (
 )
 
 
+def weakened() -> Situation:
+    """A pull request that loosens what it is judged by, and is judged by the base's rules."""
+    found = (*quiet(), drop("*", 0.9, 0.912, Status.PASS, n=800))
+    reason = (
+        "nothing is proven to be worse than allowed: 800 cases in 10 categories against 3 baseline runs; judged by the "
+        "rules of the base; this change weakens how it is judged in 4 places"
+    )
+    changes = (
+        altered("min", "gate.categories.safety.min", "floor of safety loosened", Effect.WEAKENS, 0.98, 0.9),
+        altered("waiver", "waivers: dates", "drop of dates accepted", Effect.WEAKENS, None, "down to 80.0 %"),
+        altered("cases_removed", "cases: refunds", "7 cases of refunds taken out", Effect.WEAKENS, 120, 113, cases=7),
+        altered("expected", "cases: lists", "expected answer of 2 cases of lists edited", Effect.WEAKENS, cases=2),
+        altered("when", "gate.when.stale", "what becomes of a run that is stale", Effect.STRENGTHENS, "warn", "stop"),
+        altered("cases_added", "cases: numbers", "1 case of numbers added", Effect.NEITHER, 80, 81, cases=1),
+    )  # fmt: skip
+    made = verdict(VerdictName.PASS, reason, found, changes=changes, rules_commit="b" * 40)
+    return _made("weakened_rules", made, run("8c21-00", {"refunds-1": (1.0, "30 days")}))
+
+
+def altered(
+    kind: ChangeKind, where: str, sentence: str, effect: Effect, before: Any = None, after: Any = None, cases: int = 0
+) -> RuleChange:
+    name = where.removeprefix("cases: ")
+    return RuleChange(
+        kind=kind, where=where, effect=effect, sentence=sentence, before=before, after=after,
+        cases=tuple(f"{name}-{number}" for number in range(cases)),
+    )  # fmt: skip
+
+
 def hostile() -> Situation:
     name = EVIL
     case_id = f"{EVIL}-1"
@@ -291,7 +324,8 @@ def hostile() -> Situation:
     made = verdict(
         VerdictName.FAIL, f"{name} fell 40.0 points", found, suite=EVIL, run_id=EVIL, run_commit=EVIL, run_version=EVIL,
         cases=CaseLists(regressed=(case_id,), added=(EVIL,), removed=("\u202e",)), notes=(EVIL,),
-        baseline=replace(NEAREST, ids=(EVIL,), why=EVIL, commit=EVIL),
+        baseline=replace(NEAREST, ids=(EVIL,), why=EVIL, commit=EVIL), rules_commit=EVIL,
+        changes=(altered("waiver", EVIL, f"drop of {EVIL} accepted", Effect.WEAKENS, EVIL, EVIL, cases=1),),
     )  # fmt: skip
     return _made("hostile_names", made, candidate, before, show_outputs=True, reproduce=(EVIL,), store=EVIL)
 

@@ -1,0 +1,159 @@
+"""What a change alters about how it is judged: rules, exceptions, cases, scorers, and where its keys and runs go."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import get_args
+from urllib.parse import urlsplit
+
+from evalgate import gate
+from evalgate.config import Config
+from evalgate.pipeline.altered_cases import Sets, case_changes
+from evalgate.pipeline.committed import Committed
+from evalgate.records import ChangeKind, CommentWhen, Effect, EvalSet, Json, RuleChange, fingerprint
+
+_LOUDNESS = get_args(CommentWhen)
+_ORDER = (Effect.WEAKENS, Effect.STRENGTHENS, Effect.NEITHER)
+
+
+def altered(before: Committed, after: Config, evalset: Callable[[], EvalSet] | None) -> tuple[RuleChange, ...]:
+    """Everything that differs, what weakens first.
+
+    evalset: gives that of the change; None: it is not known, and neither it nor its scorers are compared.
+    """
+    found = [
+        *gate.rule_changes(before.config.rules, after.rules),
+        *gate.exception_changes(before.config.exceptions, after.exceptions),
+        *_settings(before.config, after),
+    ]
+    if evalset is not None and before.unread is None:
+        found += _sets(before, Sets(evalset=evalset(), base_dir=after.base_dir))
+    return tuple(sorted(found, key=lambda change: _ORDER.index(change.effect)))
+
+
+def _sets(before: Committed, after: Sets) -> Iterator[RuleChange]:
+    then = None
+    if before.evalset is not None:
+        then = Sets(evalset=before.evalset, base_dir=before.config.base_dir)
+        yield from case_changes(then, after)
+    files = after.own_files() if then is None else after.own_files() & then.own_files()
+    for name in sorted(files):
+        old, new = before.digest(name), _digest(after.base_dir / name)
+        if old != new:
+            yield RuleChange(
+                kind="own_scorer",
+                where=name,
+                effect=Effect.WEAKENS,
+                sentence=f"the scorer {name} edited: what it judges is not compared",
+                before=None if old is None else old[:12],
+                after=None if new is None else new[:12],
+            )
+
+
+def _digest(file: Path) -> str | None:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+# ---- beside the rules -------------------------------------------------------------------------------------
+
+
+def _settings(before: Config, after: Config) -> Iterator[RuleChange]:
+    if before.suite != after.suite:
+        what = "suite renamed: its history is another"
+        yield _weaker("suite", "suite", what, before.suite, after.suite)
+    for key in ("endpoint", "judge", "baseline_endpoint"):
+        yield from _keys_way(key, _mapping(before.raw, key), _mapping(after.raw, key))
+    yield from _another(
+        "judge", "the model that judges", "judge", _mapping(before.raw, "judge"), _mapping(after.raw, "judge")
+    )
+    other = "what is called again as the baseline"
+    then, now = _mapping(before.raw, "baseline_endpoint"), _mapping(after.raw, "baseline_endpoint")
+    yield from _another("baseline_endpoint", other, "baseline_endpoint", then, now)
+    for key in ("store", "branch"):
+        old, new = _mapping(before.raw, "history").get(key), _mapping(after.raw, "history").get(key)
+        if old != new:
+            what = "where earlier runs are looked for"
+            yield _weaker("history", f"history.{key}", what, _without_password(old), _without_password(new))
+    if before.comment_when != after.comment_when:
+        is_quieter = _LOUDNESS.index(after.comment_when) > _LOUDNESS.index(before.comment_when)
+        effect = Effect.WEAKENS if is_quieter else Effect.NEITHER
+        yield RuleChange(
+            kind="comment",
+            where="comment.when",
+            effect=effect,
+            sentence="when a pull request is commented on",
+            before=before.comment_when,
+            after=after.comment_when,
+        )
+    epochs, now_epochs = before.run.epochs, after.run.epochs
+    if epochs != now_epochs:
+        is_less = 1 < now_epochs < epochs
+        yield RuleChange(
+            kind="epochs",
+            where="run.epochs",
+            effect=Effect.WEAKENS if is_less else Effect.NEITHER,
+            sentence="how often each case is called",
+            before=epochs,
+            after=now_epochs,
+        )
+
+
+def _weaker(kind: ChangeKind, where: str, sentence: str, before: Json, after: Json) -> RuleChange:
+    return RuleChange(kind=kind, where=where, effect=Effect.WEAKENS, sentence=sentence, before=before, after=after)
+
+
+def _keys_way(key: str, before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[RuleChange]:
+    """Where a key is sent, and which one."""
+    host, new_host = _host(before), _host(after)
+    if host != new_host and _has_key(after):
+        yield _weaker("key_host", f"{key}.base_url", f"host that the key of `{key}` is sent to", host, new_host)
+    name, new_name = before.get("api_key_env"), after.get("api_key_env")
+    if name != new_name and new_name is not None:
+        yield _weaker("key_name", f"{key}.api_key_env", f"key that `{key}` sends", name, new_name)
+
+
+def _another(
+    kind: ChangeKind, sentence: str, where: str, before: Mapping[str, Json], after: Mapping[str, Json]
+) -> Iterator[RuleChange]:
+    if fingerprint(before) != fingerprint(after):
+        yield _weaker(kind, where, sentence, _named(before), _named(after))
+
+
+def _named(endpoint: Mapping[str, Json]) -> str | None:
+    """An endpoint in a word or two; values that may hold a secret are left out."""
+    if not endpoint:
+        return None
+    told = [endpoint.get("model"), endpoint.get("version"), _host(endpoint), endpoint.get("callable")]
+    text = " at ".join(str(part) for part in told if part)
+    return f"{text or endpoint.get('kind')} ({fingerprint(endpoint)[-6:]})"
+
+
+def _host(endpoint: Mapping[str, Json]) -> str | None:
+    """The host of an endpoint as written, where it may be a variable's name."""
+    url = endpoint.get("base_url") or endpoint.get("url")
+    if not isinstance(url, str):
+        return None
+    try:
+        place = urlsplit(url).netloc or url.partition("/")[0]
+    except ValueError:
+        place = url
+    return place.rpartition("@")[2]
+
+
+def _has_key(endpoint: Mapping[str, Json]) -> bool:
+    return endpoint.get("api_key_env") is not None or "${" in str(endpoint.get("headers"))
+
+
+def _without_password(url: Json) -> Json:
+    return re.sub(r"//[^/@]*@", "//…@", url) if isinstance(url, str) else url
+
+
+def _mapping(raw: Mapping[str, Json], key: str) -> Mapping[str, Json]:
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,256 @@
+"""A change cannot quietly weaken the rules that it is judged by: it is shown, and the base's rules may decide."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from kit import CONFIG, Project, answers, build
+from repositories import committed, git, repository, written
+
+SIZES = {"facts": 12, "tone": 6}
+ONCE = "max_epochs: 1, confirm: false"
+STRICT = f"{{each_category: {{max_drop: 0.05}}, rules_from: base, {ONCE}}}"
+HEAD_DECIDES = f"{{each_category: {{max_drop: 0.05}}, {ONCE}}}"
+NOTHING_HELD = f"{{overall: null, each_category: null, removed_categories: [tone], {ONCE}}}"
+
+
+def recorded(project: Project, *, gate: str, runs: int = 2) -> str:
+    """The commit of a good suite on `main` with its runs in the history."""
+    repository(project.folder)
+    build(project, categories=SIZES, gate=gate)
+    base = committed(project.folder, {".gitignore": ".evalgate\n__pycache__\n"})
+    said = project.evalgate("baseline", "record", "--runs", str(runs))
+    assert said.code == 0, said.err
+    return base
+
+
+def break_it(project: Project) -> None:
+    answers(project, {f"facts-{number}": "wrong" for number in range(12)})
+
+
+def rules(project: Project, gate: str) -> None:
+    project.write("evalgate.yaml", CONFIG.format(gate=gate, version="1"))
+
+
+def verdict(project: Project, *arguments: str) -> Any:
+    said = project.evalgate("run", *arguments, "--format", "json")
+    assert said.out, said.err
+    return said.json
+
+
+def as_pull_request(project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Commits what is there as a pull request's head and checks out its test merge, as a job of GitHub's does."""
+    folder = project.folder
+    base = git(folder, "rev-parse", "main")
+    git(folder, "switch", "--quiet", "-c", "change")
+    head = committed(folder, {})
+    git(folder, "switch", "--quiet", "--detach", "main")
+    git(folder, "merge", "--quiet", "--no-ff", "-m", "merge", "change")
+    in_job(project, monkeypatch, base=base, head=head)
+    return base
+
+
+def in_job(project: Project, monkeypatch: pytest.MonkeyPatch, *, base: str, head: str) -> None:
+    payload = {
+        "number": 7,
+        "pull_request": {
+            "number": 7,
+            "head": {"ref": "change", "sha": head, "repo": {"full_name": "acme/bot"}},
+            "base": {"ref": "main", "sha": base, "repo": {"full_name": "acme/bot"}},
+        },
+        "repository": {"full_name": "acme/bot", "default_branch": "main"},
+    }
+    event = project.folder.parent / "event.json"
+    event.write_text(json.dumps(payload))
+    for name, value in {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": "pull_request",
+        "GITHUB_EVENT_PATH": str(event),
+        "GITHUB_REPOSITORY": "acme/bot",
+        "GITHUB_RUN_ID": "1",
+        "GITHUB_RUN_ATTEMPT": "1",
+        "GITHUB_SHA": git(project.folder, "rev-parse", "HEAD"),
+        "GITHUB_REF": "refs/pull/7/merge",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("is_job", [False, True])
+def test_weakened_rules_are_shown_where_the_change_decides(
+    project: Project, monkeypatch: pytest.MonkeyPatch, is_job: bool
+) -> None:
+    """It may pass, but the first line says by what, and the report lists each rule with what it was."""
+    recorded(project, gate=HEAD_DECIDES)
+    rules(project, NOTHING_HELD)
+    break_it(project)
+    if is_job:
+        as_pull_request(project, monkeypatch)
+    found = verdict(project)
+    assert (found["exit_code"], found["rules_commit"]) == (0, None)
+    assert found["reason"].endswith("; this change weakens how it is judged in 3 places")
+    assert [(change["where"], change["effect"], change["before"], change["after"]) for change in found["changes"]] == [
+        ("gate.overall.max_drop", "weakens", 0.0, None),
+        ("gate.each_category.max_drop", "weakens", 0.05, None),
+        ("gate.removed_categories", "weakens", None, "tone"),
+    ]
+    text = project.evalgate("run").out
+    assert "This change also alters how it is judged: ⚠ 3 changes weaken it" in text
+    assert "allowed drop of every category without a rule of its own taken away (0.05 → none)" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("is_job", [False, True])
+@pytest.mark.parametrize(
+    ("at_base", "here"),
+    [
+        (STRICT, NOTHING_HELD),
+        (STRICT, f"{{each_category: null, overall: null, rules_from: head, {ONCE}}}"),
+        (HEAD_DECIDES, f"{{each_category: null, overall: null, rules_from: base, {ONCE}}}"),
+    ],
+)
+def test_the_rules_of_the_base_decide_where_either_side_asks_for_them(
+    project: Project, monkeypatch: pytest.MonkeyPatch, at_base: str, here: str, is_job: bool
+) -> None:
+    """A change cannot switch that off, and may switch it on."""
+    base = recorded(project, gate=at_base)
+    rules(project, here)
+    break_it(project)
+    if is_job:
+        as_pull_request(project, monkeypatch)
+    found = verdict(project)
+    assert (found["verdict"], found["exit_code"], found["rules_commit"]) == ("fail", 1, base)
+    assert "; judged by the rules of the base; this change weakens how it is judged in " in found["reason"]
+    again = project.evalgate("gate", "latest", "--format", "json").json
+    assert (again["verdict"], again["rules_commit"], again["changes"]) == ("fail", base, found["changes"])
+    markdown = project.evalgate("gate", "latest", "--format", "markdown").out
+    assert f"The rules and exceptions of the base (commit `{base[:10]}`) decided, not those of this change" in markdown
+
+
+def test_a_change_that_leaves_the_rules_alone_is_told_nothing_of_them(project: Project) -> None:
+    """Nothing altered, nothing said: the commit alone stands in the JSON."""
+    base = recorded(project, gate=STRICT)
+    found = verdict(project)
+    assert (found["verdict"], found["rules_commit"], found["changes"]) == ("pass", base, [])
+    assert ";" not in found["reason"] and "rules" not in " ".join(found["notes"])
+    assert "alters" not in project.evalgate("run").out
+
+
+def test_a_category_that_a_change_takes_out_fails_by_the_rules_of_the_base(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the change puts under `removed_categories`; its cases are listed."""
+    recorded(project, gate=STRICT)
+    build(project, categories={"facts": 12}, gate=f"{{removed_categories: [tone], {ONCE}}}")
+    as_pull_request(project, monkeypatch)
+    found = verdict(project)
+    assert (found["verdict"], found["exit_code"]) == ("fail", 1)
+    assert {row["category"]: row["status"] for row in found["findings"]}["tone"] == "missing"
+    gone = [f"tone-{number}" for number in range(6)]
+    assert sorted(found["cases"]["removed"]) == sorted(gone)
+    (removed,) = [change for change in found["changes"] if change["kind"] == "cases_removed"]
+    assert (removed["where"], removed["before"], removed["after"]) == ("cases: tone", 6, 0)
+    assert sorted(removed["cases"]) == sorted(gone)
+    for kind in ("text", "markdown"):
+        said = project.evalgate("gate", "latest", "--format", kind).out
+        assert "6 cases of tone taken out" in " ".join(said.split()) and "tone-4" in said
+
+
+def test_a_waiver_that_a_change_brings_along_covers_nothing_where_the_base_decides(project: Project) -> None:
+    """It covers what comes after it was reviewed."""
+    recorded(project, gate=STRICT)
+    waiver = "{category: facts, from: 1, drop: 1, owner: me, reason: because, expires: 2999-12-31}"
+    project.write("evalgate-exceptions.yaml", f"waivers:\n  - {waiver}\n")
+    break_it(project)
+    found = verdict(project)
+    assert (found["verdict"], [change["kind"] for change in found["changes"]]) == ("fail", ["waiver"])
+
+
+def test_rules_that_are_new_with_the_change_decide_and_the_first_line_says_so(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A suite has to begin somewhere; so does one that was moved."""
+    repository(project.folder)
+    base = committed(project.folder, {"README.md": "x", ".gitignore": ".evalgate\n__pycache__\n"})
+    build(project, categories=SIZES, gate=STRICT)
+    as_pull_request(project, monkeypatch)
+    found = verdict(project)
+    assert (found["verdict"], found["exit_code"], found["rules_commit"]) == ("no_baseline", 0, None)
+    assert found["reason"].endswith("; judged by its own rules, since the base has none")
+    assert found["notes"][-1] == (
+        "What this change alters about its own rules is not known: the suite is new, moved or renamed "
+        f"({base[:10]}:evalgate.yaml: the commit has no such file)."
+    )
+
+
+@pytest.mark.parametrize("asks_for_base", ["base", "head"])
+def test_rules_of_the_base_that_cannot_be_used_end_the_run_before_a_call(
+    project: Project, monkeypatch: pytest.MonkeyPatch, asks_for_base: str
+) -> None:
+    """Where they are to decide: `error`, exit 3, and what is wrong with them. Else a note."""
+    repository(project.folder)
+    build(project, categories=SIZES, gate=f"{{alpha: 7, rules_from: {asks_for_base}}}")
+    base = committed(project.folder, {".gitignore": ".evalgate\n__pycache__\n"})
+    rules(project, "{}")
+    as_pull_request(project, monkeypatch)
+    found = verdict(project)
+    why = f"{base[:10]}:evalgate.yaml:6:8: `alpha` is a number in (0, 0.5], this is 7"
+    if asks_for_base == "base":
+        assert (found["verdict"], found["exit_code"], found["usage"]["calls"]) == ("error", 3, 0)
+        assert found["reason"].startswith(
+            f"the rules of the base are to decide (gate.rules_from: base), and cannot be had: {why}. Mend the base"
+        )
+    else:
+        assert (found["verdict"], found["exit_code"]) == ("no_baseline", 0)
+        assert f"What this change alters about its own rules is not known: {why}." in found["notes"]
+
+
+@pytest.mark.parametrize(("gate", "expected"), [("{rules_from: base}", "error"), ("{}", "no_baseline")])
+def test_a_base_that_the_clone_lacks_and_nobody_can_give_is_no_base_without_rules(
+    project: Project, monkeypatch: pytest.MonkeyPatch, gate: str, expected: str
+) -> None:
+    """A shallow clone without its remote: nothing is decided where the base is to decide."""
+    origin = repository(project.folder.parent / "origin")
+    written(origin, {".gitignore": ".evalgate\n__pycache__\n"})
+    base = committed(origin, {"README.md": "x"})
+    head = committed(origin, {"README.md": "y"})
+    git(project.folder, "init", "--quiet")
+    git(project.folder, "fetch", "--quiet", "--depth=1", origin.as_uri(), head)
+    git(project.folder, "checkout", "--quiet", head)
+    build(project, categories=SIZES, gate=gate)
+    in_job(project, monkeypatch, base=base, head=head)
+    found = verdict(project)
+    assert found["verdict"] == expected
+    assert "is not known" in " ".join(found["notes"]) or "cannot be had" in found["reason"]
+
+
+def test_without_a_key_the_base_says_whether_that_is_let_through(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change could otherwise let itself through by having no key; what it alters is shown all the same."""
+    endpoint = "endpoint: {kind: openai, base_url: http://localhost:1, model: m, api_key_env: NO_SUCH_KEY}"
+    repository(project.folder)
+    build(project, categories=SIZES, gate="{when: {not_evaluated: stop}, rules_from: base}")
+    text = (project.folder / "evalgate.yaml").read_text()
+    keyed = "\n".join(endpoint if line.startswith("endpoint:") else line for line in text.splitlines()) + "\n"
+    committed(project.folder, {"evalgate.yaml": keyed, ".gitignore": ".evalgate\n__pycache__\n"})
+    project.write("evalgate.yaml", keyed.replace("not_evaluated: stop", "not_evaluated: allow"))
+    as_pull_request(project, monkeypatch)
+    found = verdict(project)
+    assert (found["verdict"], found["exit_code"]) == ("not_evaluated", 3)
+    assert [change["where"] for change in found["changes"]] == ["gate.when.not_evaluated"]
+
+
+def test_what_only_changed_is_decided_by_the_base_too(project: Project) -> None:
+    """A category that vanished has every case run, unless the rules that decide let it vanish."""
+    base = recorded(project, gate=STRICT)
+    build(project, categories={"facts": 12}, gate=f"{{removed_categories: [tone], rules_from: head, {ONCE}}}")
+    found = verdict(project, "--changed-only")
+    assert (found["verdict"], found["rules_commit"]) == ("fail", base)
+
+
+def test_outside_a_repository_nothing_is_told(project: Project) -> None:
+    """There is nothing to compare with."""
+    build(project, categories=SIZES, gate=HEAD_DECIDES)
+    found = verdict(project)
+    assert (found["changes"], found["rules_commit"], found["notes"]) == ([], None, [])
