@@ -50,6 +50,9 @@ def fingerprint_of(texts: Iterable[str]) -> str:
 # ---- what is asked ----------------------------------------------------------------------------------------
 
 
+CONFIG = "config"
+"""Key of a run's metadata: the configuration's file, from the repository's top."""
+
 NAMED = "names:"
 """Begins a fingerprint of scorers of which only the names are known."""
 

@@ -99,6 +99,10 @@ class Distant:
         line = self.first_parents(descendant, FARTHEST)
         return line.index(ancestor) if ancestor in line else None
 
+    def has_file(self, path: str) -> bool:
+        """False: there is no work tree."""
+        return False
+
     def tip(self, branch: str) -> str | None:
         """The commit at which a branch is now."""
         return self._asked(lambda remote: remote.tip(f"refs/heads/{branch}"), None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from evalgate.errors import Fault, InputError
 from evalgate.history.git import SHALLOW
 from evalgate.history.listing import CaseMark
-from evalgate.records import Baseline, CaseRef, Missing, Nearest, Pinned, Run, RunRow, VerdictName, may_agree
+from evalgate.records import CONFIG, Baseline, CaseRef, Missing, Nearest, Pinned, Run, RunRow, VerdictName, may_agree
 
 if TYPE_CHECKING:
     from evalgate.history.git import Git
@@ -169,9 +169,13 @@ def _chosen(search: _Search, others: Sequence[RunRow], sieve: _Sieve) -> Baselin
     complete = sieve.keep(others, why_incomplete)
     if not complete:
         return Missing(reason=f"{_runs(len(others))} of {suite}, none complete ({_told(others)})")
-    found = _field(search, complete, sieve)
+    own = sieve.keep(complete, _why_foreign(search))
+    if not own:
+        why = "all of another configuration that has given its suite the same name. Give each its own name"
+        return Missing(reason=f"{_runs(len(complete), 'complete ')} of {suite}, {why}")
+    found = _field(search, own, sieve)
     if isinstance(found, str):
-        return Missing(reason=f"{_runs(len(complete), 'complete ')} of {suite}, {found}")
+        return Missing(reason=f"{_runs(len(own), 'complete ')} of {suite}, {found}")
     return _nearest(search, found, sieve)
 
 
@@ -208,11 +212,29 @@ def why_incomplete(row: RunRow) -> str | None:
     return None
 
 
+def _why_foreign(search: _Search) -> Callable[[RunRow], str | None]:
+    """What keeps out the runs of another configuration of the repository whose suite has the same name.
+
+    A configuration that is not where it was has been moved: its runs are this one's.
+    """
+    git, mine = search.git, search.candidate.metadata.get(CONFIG)
+    if git is None or not isinstance(mine, str):
+        return lambda _row: None
+    configs = search.history.configs(search.candidate.suite)
+    others = {config for config in configs.values() if config != mine and git.has_file(config)}
+
+    def why(row: RunRow) -> str | None:
+        config = configs.get(row.id)
+        return f"of {config}, another suite of the same name" if config in others else None
+
+    return why
+
+
 def _field(search: _Search, complete: Sequence[RunRow], sieve: _Sieve) -> _Field | str:
     """The runs that the place and the commit allow; or why there is none."""
     git, candidate, start = search.git, search.candidate, search.start
     if isinstance(start, Lost):
-        return start.why
+        return f"but {start.why}"
     if git is not None and search.in_ci:
         begin = start or candidate.commit or git.head()
         if begin is not None:

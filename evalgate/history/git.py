@@ -50,6 +50,8 @@ class Git(Protocol):
 
     def distance(self, ancestor: str, descendant: str) -> int | None: ...
 
+    def has_file(self, path: str) -> bool: ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
@@ -177,6 +179,11 @@ class Repository:
     def prefix(self) -> str:
         """Where the folder lies in its repository: `evals/` for one below its top, else an empty text."""
         return self._ask("rev-parse", "--show-prefix") or ""
+
+    def has_file(self, path: str) -> bool:
+        """Whether this file, named from the repository's top, lies in the work tree now."""
+        top = self._ask("rev-parse", "--show-toplevel")
+        return top is not None and (Path(top) / path).is_file()
 
     def entries(self, commit: str, folder: str = "") -> list[Entry]:
         """Everything below a folder at this commit that is no folder; empty where there is no such commit."""

@@ -15,6 +15,7 @@ from evalgate.history import checks
 from evalgate.history.checks import Check
 from evalgate.history.listing import Beside, VerdictRow
 from evalgate.records import (
+    CONFIG,
     VERDICT_SCHEMA,
     Confirmation,
     DriftEvent,
@@ -280,6 +281,7 @@ KNOWN: Mapping[str, Check] = {
     "system_fingerprints": checks.each(checks.text),
     "notes": checks.each(checks.text),
     "modified": checks.flag,
+    CONFIG: checks.text,
 }
 """What a run says of itself and reports show."""
 

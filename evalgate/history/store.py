@@ -19,7 +19,7 @@ from evalgate.history.figures import Tally
 from evalgate.history.listing import BLESSED, Blessing, CaseMark, VerdictRow
 from evalgate.history.place import Place
 from evalgate.history.shape import listed
-from evalgate.records import CaseRef, DriftEvent, Json, Run, RunRow, SummaryRow, Verdict
+from evalgate.records import CONFIG, CaseRef, DriftEvent, Json, Run, RunRow, SummaryRow, Verdict
 from evalgate.spool import gathered
 
 SHORTEST_PREFIX = 4
@@ -329,6 +329,14 @@ class History:
         # Sorted here: databases differ in how they collate names.
         order = {run_id: place for place, run_id in enumerate(dict.fromkeys(row.run_id for row in rows))}
         return sorted(rows, key=lambda row: (order[row.run_id], row.category, row.metric))
+
+    def configs(self, suite: str) -> dict[str, str]:
+        """By run id, the configuration's file from the repository's top, of those of the suite's runs that tell it."""
+        statement = "SELECT id AS run_id, metadata FROM runs WHERE suite = ? AND metadata LIKE ?"
+        with self._reading() as connection:
+            rows = connection.rows(statement, suite, f'%"{CONFIG}":"%')
+            told = ((run_id, metadata.get(CONFIG)) for run_id, metadata in rows)
+            return {run_id: config for run_id, config in told if isinstance(config, str)}
 
     def verdicts(self, run_id: str) -> list[VerdictRow]:
         """Every decision about this run, oldest first."""

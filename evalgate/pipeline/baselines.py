@@ -70,7 +70,15 @@ def outlook(config_file: Path, store: str | None, environ: Mapping[str, str], *,
     config = load_config(config_file, environ, needs_endpoint=False)
     place = Place.of(config.base_dir, environ)
     today, start = now.astimezone(UTC).date(), place.start
-    candidate = Run(id="", suite=config.suite, created=now, cases=_planned(config), results=(), commit=place.commit)
+    candidate = Run(
+        id="",
+        suite=config.suite,
+        created=now,
+        cases=_planned(config),
+        results=(),
+        commit=place.commit,
+        metadata=place.told(config.path),
+    )
     with open_history(store or config.history_store, create=False) as history:
         found = survey(
             history,

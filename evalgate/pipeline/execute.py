@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -52,6 +52,8 @@ class Origin:
     branch: str | None = None
     is_modified: bool = False
     """Tracked files differ from the commit."""
+    told: Mapping[str, Json] = field(default_factory=dict)
+    """What the run says of its configuration's place, as `Place.told` gives it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,7 @@ async def _execute(
             selection=suite.selection,
             stopped=outcome.stopped,
             usage=outcome.usage,
+            metadata=origin.told,
         )
         judged_by = None
         if compare is not None and outcome.stopped is None:
@@ -262,4 +265,5 @@ def _remarks(results: Sequence[Result], suite: Suite, notes: Sequence[str], orig
     found = {"models": models, "system_fingerprints": prints, "notes": [*suite.notes, *notes]}
     remarks: dict[str, Json] = {name: values for name, values in found.items() if values}
     remarks |= {"changed_since": suite.changed_since} if suite.changed_since else {}
+    remarks |= origin.told
     return remarks | ({"modified": True} if origin.is_modified else {})

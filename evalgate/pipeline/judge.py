@@ -24,10 +24,12 @@ from evalgate.pipeline.ruling import Base
 from evalgate.pipeline.staged import Against
 from evalgate.pipeline.start import start
 from evalgate.records import (
+    CONFIG,
     EVERY_CASE,
     Baseline,
     CommentWhen,
     Exceptions,
+    Json,
     Missing,
     Run,
     Status,
@@ -117,6 +119,10 @@ class Place:
         if situation is None or situation.pull is None:
             return None
         return model.Job(url=situation.run_url, head=situation.head_sha)
+
+    def told(self, config: Path) -> dict[str, Json]:
+        """What a run says of where its configuration is: two of a monorepo may have named their suites alike."""
+        return {} if self.repository is None else {CONFIG: f"{self.repository.prefix()}{config.name}"}
 
     @cached_property
     def git(self) -> Repository | None:

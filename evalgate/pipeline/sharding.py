@@ -109,7 +109,11 @@ def run_shard(
                         journal,
                         header,
                         origin=Origin(
-                            created=now, commit=place.commit, branch=place.branch, is_modified=place.is_modified
+                            created=now,
+                            commit=place.commit,
+                            branch=place.branch,
+                            is_modified=place.is_modified,
+                            told=place.told(config.path),
                         ),
                         environ=options.environ,
                         progress=progress or Silent(),

@@ -319,6 +319,7 @@ def _only_changed(task: _Task, built: Mapping[str, Scorer]) -> _Task:
         branch=task.place.branch,
         version=suite.version(),
         evalset=suite.evalset.content(),
+        metadata=task.place.told(suite.config.path),
     )
     against = task.against(planned)
     found = changes(suite, refs, against.baseline, task.history, may_vanish=against.rules.removed_categories)
@@ -371,7 +372,13 @@ def _run_from(journal: Journal, header: Header, task: _Task, progress: Progress,
         task.suite,
         journal,
         header,
-        origin=Origin(created=task.now, commit=place.commit, branch=place.branch, is_modified=place.is_modified),
+        origin=Origin(
+            created=task.now,
+            commit=place.commit,
+            branch=place.branch,
+            is_modified=place.is_modified,
+            told=place.told(task.suite.config.path),
+        ),
         environ=task.options.environ,
         progress=progress,
         cache=task.cache,

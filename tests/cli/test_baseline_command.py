@@ -128,6 +128,27 @@ def test_the_list_speaks_of_the_commit_that_is_checked_out(project: Project) -> 
     assert listed["commit"][:10] in project.evalgate("baseline", "list").out
 
 
+def test_a_run_tells_which_configuration_it_is_of(project: Project) -> None:
+    """Two services with suites of the same name in one store: each is compared with its own runs."""
+    services = {name: Project(project.folder / "services" / name, project.capture) for name in ("a", "b")}
+    for service in services.values():
+        suite(service)
+    committed(project, "first")
+    ran = {
+        name: project.evalgate(
+            *("baseline", "record", "--runs", "1", "--store", store(project)),
+            *("--config", service.folder / "evalgate.yaml"),
+        ).out.strip()
+        for name, service in services.items()
+    }
+    for name, other in (("a", "b"), ("b", "a")):
+        arguments = ("--store", store(project), "--config", services[name].folder / "evalgate.yaml", "--format", "json")
+        listed = project.evalgate("baseline", "list", *arguments).json
+        assert listed["baseline"]["ids"] == [ran[name]]
+        why = f"of services/{other}/evalgate.yaml, another suite of the same name"
+        assert [(row["run"], row["why"]) for row in listed["passed_over"]] == [(ran[other], why)]
+
+
 # ---- list, in a job of GitHub Actions ---------------------------------------------------------------------
 
 

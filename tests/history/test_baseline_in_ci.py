@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from builders import make_run
 from history_builders import git
-from hub import NAME, Hub, Store
+from hub import NAME, Hub, Store, Told
 from remote_kit import state
+
+from evalgate.pipeline.judge import Place
 
 
 @pytest.fixture(scope="session")
@@ -322,6 +324,35 @@ def test_a_suite_in_a_folder_below_is_of_the_whole_repository(hub: Hub, store: S
     folder.mkdir(parents=True)
     assert store.compared(folder, hub.job("push", "m6")).first == ("m4", 1)
     assert (folder / ".evalgate" / "remote.git").is_dir() and not (clone / ".evalgate").exists()
+
+
+def test_two_configurations_that_named_their_suites_alike_are_kept_apart(hub: Hub, store: Store) -> None:
+    """A monorepo's second service, copied from the first, would be held against the other's answers."""
+    clone = hub.checkout("m6", 1)
+    for service in ("a", "b"):
+        (clone / "services" / service).mkdir(parents=True)
+        (clone / "services" / service / "evalgate.yaml").touch()
+    store.record("m3", metadata={"config": "services/a/evalgate.yaml"})
+    store.record("m5", metadata={"config": "services/b/evalgate.yaml"})
+    environ = hub.job("push", "m6")
+
+    def compared(service: str) -> Told:
+        folder = clone / "services" / service
+        place = Place.of(folder, environ)
+        told = place.told(folder / "evalgate.yaml")
+        run = replace(make_run("candidate", minutes=900, facts=[1]), commit=place.commit, metadata=told)
+        return store.compared(folder, environ, run=run)
+
+    assert (compared("a").ids, compared("b").ids) == (["m3"], ["m5"])
+    (clone / "services" / "b").rename(clone / "services" / "moved")
+    assert compared("moved").ids == ["m5"], "what is not where it was has been moved"
+    (clone / "services" / "c").mkdir()
+    assert compared("c").ids == ["m5"]
+    (clone / "services" / "b").mkdir()
+    (clone / "services" / "b" / "evalgate.yaml").touch()
+    told = compared("c")
+    assert told.is_missing and "2 complete runs" in told.why
+    assert "all of another configuration that has given its suite the same name" in told.why
 
 
 # ---- what cannot be seen ----------------------------------------------------------------------------------
