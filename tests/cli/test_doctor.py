@@ -148,6 +148,7 @@ def foreign_file(project: Project) -> None:
 
 
 WORKFLOW = ".github/workflows/evalgate.yml"
+WEEKLY = ".github/workflows/evalgate-weekly.yml"
 TROUBLES: list[tuple[str, Break, int, str, str, str, str]] = [
     # what is wrong, how it comes about, exit code, state, line, what is found, what to do
     ("no configuration", removed("evalgate.yaml"), 2, "fail", "configuration", "evalgate.yaml", "evalgate init"),
@@ -172,6 +173,10 @@ TROUBLES: list[tuple[str, Break, int, str, str, str, str]] = [
     ("other branch", text(WORKFLOW, "[main]", "[master]"), 2, "fail", "evalgate.yml: branches", "master", "[main]"),
     ("no permissions", text(WORKFLOW, "\npermissions: {}\n", "\n"), 0, "warn", "evalgate.yml: permissions", "none",
      "permissions: {}"),
+    ("no right to comment", text(WORKFLOW, "pull-requests: write", "pull-requests: read"), 2, "fail",
+     "evalgate.yml: permissions", "pull-requests: write", "permissions:"),
+    ("no right to the issue", text(WEEKLY, "issues: write", "issues: read"), 2, "fail",
+     "evalgate-weekly.yml: permissions", "issues: write", "permissions:"),
     ("no merge queue", text(WORKFLOW, "  merge_group:\n", ""), 0, "warn", "evalgate.yml: triggers", "merge queue",
      "merge_group:"),
     ("secrets for strangers", text(WORKFLOW, "  pull_request:\n", "  pull_request_target:\n"), 2, "fail",

@@ -16,6 +16,15 @@ MOST_BYTES = 1 << 20
 QUIET_DAYS = 45
 """After 60 days without activity GitHub switches the schedules of a public repository off."""
 
+NEEDED = (
+    (r"/actions/comment@", "pull-requests: write"),
+    (r"/actions/fork-comment@", "pull-requests: write"),
+    (r"/actions/fork-comment@", "actions: read"),
+    (r"/actions/(record|compact)@", "contents: write"),
+    (r"(?s)/actions/trend@.*\bissue: true\b", "issues: write"),
+)
+"""What stands in a workflow, and the right that a job of it needs for that."""
+
 _USES = re.compile(r"^\s*(?:-\s+)?uses:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _OURS = re.compile(r"\bevalgate\b")
 _PINNED = re.compile(r"@[0-9a-f]{40}$")
@@ -51,7 +60,7 @@ def look(asked: Asked) -> list[Check]:
         return [warn("workflows", f"none in {FOLDER} speaks of evalgate", advice)]
     checks = [ok("workflows", ", ".join(file.name for file in ours))]
     for file in ours:
-        checks += [*_actions(file), *_rights(file), *_triggers(file, asked)]
+        checks += [*_actions(file), *_rights(file), *_granted(file), *_triggers(file, asked)]
     return [*checks, *_key(ours, asked), *_fork_comment(ours, asked), *_schedule(ours, asked)]
 
 
@@ -88,6 +97,19 @@ def _rights(file: Workflow) -> list[Check]:
     if re.search(r"^\s*permissions:\s*write-all", file.text, re.MULTILINE):
         return [warn(name, "write-all", "Give each job only what it needs; docs/github.md says what that is.")]
     return [ok(name, "they are named")]
+
+
+def _granted(file: Workflow) -> list[Check]:
+    """Whether the jobs that use evalgate's actions may do what these do; told apart by file, not by job."""
+    lacking = [
+        right
+        for pattern, right in NEEDED
+        if re.search(pattern, file.text) and not re.search(rf"\b{right}\b", file.text)
+    ]
+    if not lacking:
+        return []
+    advice = f"Write under `permissions:` of that job: {', '.join(lacking)}."
+    return [fail(f"{file.name}: permissions", f"a job lacks {', '.join(lacking)}", advice)]
 
 
 def _triggers(file: Workflow, asked: Asked) -> list[Check]:
