@@ -58,6 +58,11 @@ def unevaluated_report(ended: Ended, situation: Situation) -> str:
     if ended.exit_code and ended.result is not JobResult.CANCELLED:
         what = _EXITS.get(ended.exit_code)
         why = f"the run ended with exit code {ended.exit_code}" + (f" ({what})" if what else "")
+    return without_verdict(why, situation)
+
+
+def without_verdict(why: str, situation: Situation) -> str:
+    """What the comment says where there is no verdict. why: our own words, without a full stop."""
     return (
         f"> [!WARNING]\n"
         f"> **NOT EVALUATED**: there is no verdict on {situation.head_sha[:10]}: {why}.\n"

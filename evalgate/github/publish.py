@@ -65,7 +65,7 @@ def comment_from_files(
     login = login or environ.get("EVALGATE_COMMENT_LOGIN") or BOT
     if found is not None:
         notes = read_annotations(annotations) if check and annotations is not None and annotations.exists() else []
-        posted = _post(github, situation.pull, found, report, situation, login)
+        posted = post_report(github, situation.pull, found, report, situation, login)
         if check:
             check_verdict(github, found, report, situation=situation, annotations=notes)
         return posted
@@ -73,7 +73,7 @@ def comment_from_files(
     posted = post_unevaluated(
         github,
         pull=situation.pull,
-        marker=_marker("", situation),
+        marker=marker_of("", situation),
         body=unevaluated_report(ended, situation),
         unwanted="the job was skipped, and there is no comment" if ended.result is JobResult.SKIPPED else "",
         login=login,
@@ -101,15 +101,19 @@ def _read(
         return None, None, fault
 
 
-def _post(
+def post_report(
     github: GitHub, pull: int, verdict: VerdictFile, report: str | None, situation: event.Situation, login: str
 ) -> Posted:
+    """Puts a verdict on a pull request. report: Markdown; None, or too long: the verdict's name and a link to the job.
+
+    situation: where the run stood that is reported, whoever reports it. Raises GitHubError.
+    """
     short = short_report(verdict, situation)
     fits = report is not None and len(report.encode()) <= MAX_COMMENT - _MARKER_ROOM
     return post(
         github,
         pull=pull,
-        marker=_marker(verdict.suite, situation),
+        marker=marker_of(verdict.suite, situation),
         body=report if report is not None and fits else short,
         short_body=short,
         unwanted=verdict.unwanted,
@@ -117,7 +121,8 @@ def _post(
     )
 
 
-def _marker(suite: str, situation: event.Situation) -> Marker:
+def marker_of(suite: str, situation: event.Situation) -> Marker:
+    """The comment's first line. suite: empty where it is not known."""
     return Marker(
         suite=suite,
         head_sha=situation.head_sha,

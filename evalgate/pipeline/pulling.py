@@ -42,29 +42,37 @@ class Pulled:
 
 
 def pull(options: SyncOptions, *, since: datetime | None = None) -> Pulled:
-    """Takes the branch's runs, blessings and later verdicts into the store, as far as it lacks them.
+    """Takes the branch's runs, blessings and later verdicts into the store: those that the configuration names.
+
+    As `take`.
+    """
+    sync = Sync(options)
+    return take(sync.branch, sync.store, since=since)
+
+
+def take(branch: Branch, store: str, *, since: datetime | None = None) -> Pulled:
+    """Takes a branch's runs, blessings and later verdicts into a store, as far as it lacks them.
 
     since: leaves out the months before, but for blessed runs. Every file is checked before any of it is written, each
     run in a transaction of its own. Raises RemoteError where the branch cannot be read, and where it was seen before
     and is gone.
     """
-    sync = Sync(options)
-    sight = sync.branch.look()
+    sight = branch.look()
     if sight is None:
-        before = sync.branch.was_seen()
+        before = branch.was_seen()
         if before is not None:
-            raise _gone(sync, before)
-        return Pulled(place=sync.branch.place, commit=None, runs=(), events=0, known=0, older=0, skipped=())
-    with open_history(sync.store) as history:
+            raise _gone(branch, before)
+        return Pulled(place=branch.place, commit=None, runs=(), events=0, known=0, older=0, skipped=())
+    with open_history(store) as history:
         have = {row.id for row in history.list_runs()}
         lacking = sight.run_ids - have
         wanted = {run_id for run_id in lacking if since is None or _is_wanted(run_id, sight, names.month_of(since))}
-        sync.branch.prefetch(sight, wanted)
+        branch.prefetch(sight, wanted)
         faults = list(sight.faults)
-        new = _take_runs(history, sync.branch, sight, wanted, faults)
-        said = _take_events(history, sync.branch, sight, have | set(new), faults)
+        new = _take_runs(history, branch, sight, wanted, faults)
+        said = _take_events(history, branch, sight, have | set(new), faults)
     return Pulled(
-        place=sync.branch.place,
+        place=branch.place,
         commit=sight.commit,
         runs=tuple(new),
         events=said,
@@ -75,9 +83,9 @@ def pull(options: SyncOptions, *, since: datetime | None = None) -> Pulled:
     )
 
 
-def _gone(sync: Sync, before: str) -> RemoteError:
+def _gone(branch: Branch, before: str) -> RemoteError:
     what = (
-        f"{sync.branch.place} is gone: it was at {before[:12]} when it was last seen from here. If it was renamed, "
+        f"{branch.place} is gone: it was at {before[:12]} when it was last seen from here. If it was renamed, "
         "name it under history.branch; if it was deleted, `evalgate sync push` writes again what this store has"
     )
     return RemoteError(RemoteFault.NOT_FOUND, what)
