@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "evalgate"
-GROUND = {"records", "errors", "kinds", "rows", "codec", "spool", "stats", "harmless"}
+GROUND = {"records", "errors", "kinds", "rows", "codec", "spool", "stats", "harmless", "masking"}
 STAGES = {"config", "endpoints", "scorers", "runner", "history", "gate", "practices", "report", "github"}
 TOP = {"pipeline", "cli", "api", "__init__", "__main__"}
 APPS = {"demo"}

@@ -25,10 +25,17 @@ WIDTH = 100
 
 
 def plain(text: str) -> str:
-    """A line for stderr: what users or models wrote in it cannot speak to the terminal."""
+    """A line for stderr: what users or models wrote in it cannot speak to the terminal, and no secret stands in it."""
     from evalgate.report.escape import plain as escape
 
-    return escape(text)
+    return escape(discreet(text))
+
+
+def discreet(text: str) -> str:
+    """The text without what the environment calls a secret, and without what looks like a token."""
+    from evalgate.masking import Masker, secrets_in
+
+    return Masker(secrets_in(os.environ))(text)
 
 
 def pen(stream: TextIO) -> Pen:
@@ -136,6 +143,7 @@ def put(text: str, output: Path | None) -> None:
     if output is not None:
         write(output, log_safe(text) if in_actions(os.environ) else text)
         return
+    text = discreet(text)
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
     sys.stdout.flush()
 
@@ -144,7 +152,7 @@ def write(file: Path, text: str) -> None:
     """A whole file or none: an interrupted write leaves what was there. Raises InputError."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(discreet(text), encoding="utf-8")
         temporary.replace(file)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -61,7 +61,9 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.close()
         return 70
     except Exception:  # noqa: BLE001 -- the last door: whatever comes here is our own fault
-        traceback.print_exc()
+        from evalgate.cli.console import discreet
+
+        sys.stderr.write(discreet(traceback.format_exc()))
         _say("This is a fault of evalgate itself, not of your set-up.")
         return 70
     if result == INTERRUPTED:  # typer makes this of a KeyboardInterrupt in a command, and says nothing

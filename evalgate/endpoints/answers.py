@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from evalgate.endpoints.masking import excerpt
 from evalgate.errors import CallError, CallFault
+from evalgate.masking import excerpt
 from evalgate.records import Json, Output, ToolCall
 
 SHOWN = 200

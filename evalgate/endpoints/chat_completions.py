@@ -30,12 +30,12 @@ from evalgate.endpoints.http_settings import (
     url_secrets,
 )
 from evalgate.endpoints.interface import Endpoint, Opening, Settings
-from evalgate.endpoints.masking import secret_headers
 from evalgate.endpoints.pointing import Pick, path_problem, picker
 from evalgate.endpoints.prices import Price, Pricing, Tokens, pricing_for
 from evalgate.endpoints.statuses import error_in
 from evalgate.endpoints.transport import Reply, Transport, open_transport, said_in
 from evalgate.errors import CallError
+from evalgate.masking import secret_headers
 from evalgate.records import Json, Output, Request
 
 _OWN_PARAMS = {

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
-from evalgate.endpoints.masking import is_secret_name
 from evalgate.errors import Fault, InputError
+from evalgate.masking import is_secret_name
 from evalgate.records import Json, fingerprint
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -31,11 +31,11 @@ from evalgate.endpoints.http_settings import (
     url_secrets,
 )
 from evalgate.endpoints.interface import Endpoint, Opening, Settings
-from evalgate.endpoints.masking import is_secret_name, secret_headers
 from evalgate.endpoints.pointing import path_problem, picker
 from evalgate.endpoints.templating import compile_template, compile_url, template_problems, variables
 from evalgate.endpoints.transport import Reply, Transport, open_transport, said_in
 from evalgate.errors import CallError
+from evalgate.masking import is_secret_name, secret_headers
 from evalgate.records import Json, Output, Request, fingerprint
 
 _PATHS = ("output", "contexts", "tool_calls", "tokens_in", "tokens_out", "cost_usd", "model")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evalgate.endpoints.answers import output_from
 from evalgate.endpoints.interface import Endpoint, Opening, Settings
-from evalgate.endpoints.masking import excerpt
 from evalgate.errors import CallError, CallFault, Fault, InputError
+from evalgate.masking import excerpt
 from evalgate.records import Json, Output, Request
 
 if TYPE_CHECKING:

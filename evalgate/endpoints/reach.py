@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from evalgate.endpoints.interface import Settings
-from evalgate.endpoints.masking import excerpt
+from evalgate.masking import excerpt
 
 
 def server_of(settings: Settings) -> str | None:

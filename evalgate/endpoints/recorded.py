@@ -20,8 +20,8 @@ from evalgate.endpoints.answers import (
     tool_calls_of,
 )
 from evalgate.endpoints.interface import Endpoint, Opening, Settings
-from evalgate.endpoints.masking import excerpt
 from evalgate.errors import CallError, CallFault, Fault, InputError
+from evalgate.masking import excerpt
 from evalgate.records import Json, Output, Request
 
 MAX_FAULTS = 20

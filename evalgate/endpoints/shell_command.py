@@ -14,8 +14,8 @@ from typing import ClassVar
 
 from evalgate.endpoints.answers import NotJson, bad_answer, output_from, parse_json
 from evalgate.endpoints.interface import Endpoint, Opening, Settings
-from evalgate.endpoints.masking import MASK, excerpt, is_secret_name
 from evalgate.errors import CallError, CallFault, Fault, InputError
+from evalgate.masking import MASK, excerpt, is_secret_name
 from evalgate.records import Json, Output, Request
 
 MAX_STDOUT_BYTES = 16 * 1024 * 1024

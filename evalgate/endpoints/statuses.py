@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from evalgate.endpoints.answers import NotJson, parse_json
-from evalgate.endpoints.masking import excerpt
 from evalgate.errors import CallError, CallFault
+from evalgate.masking import excerpt
 from evalgate.records import Json
 
 SHOWN = 300

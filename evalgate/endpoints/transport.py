@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalgate.endpoints.answers import bad_answer
-from evalgate.endpoints.masking import excerpt, mask
 from evalgate.endpoints.quotas import quotas_of
 from evalgate.endpoints.statuses import failure_of, redirect_of
 from evalgate.errors import CallError, CallFault
+from evalgate.masking import excerpt, mask
 from evalgate.records import Remaining
 
 if TYPE_CHECKING:

@@ -96,3 +96,10 @@ def _options(parts: dict[str, str | None]) -> dict[str, Any]:
     if any(port for _, _, port in hosts):
         asked |= {"host": ",".join(host for host, _, _ in hosts), "port": ",".join(port for _, _, port in hosts)}
     return {name: value for name, value in (given | asked).items() if value}
+
+
+def password_of(url: str) -> tuple[str, ...]:
+    """The password in a store's URL, as it is written and as it is meant; () where there is none."""
+    found = _URL.fullmatch(url)
+    password = found["password"] if found is not None else None
+    return tuple({password, unquote(password)}) if password else ()

@@ -16,6 +16,8 @@ from evalgate import config as configuration
 from evalgate import endpoints, gate, scorers
 from evalgate.config import Config, Renderer
 from evalgate.errors import CallError, CallFault, Fault, InputError
+from evalgate.history.place import password_of
+from evalgate.masking import secrets_in
 from evalgate.pipeline.selection import Selection, select
 from evalgate.records import Case, EvalSet, Exceptions, Json, Output, ScorerSpec, Version, fingerprint_of
 from evalgate.scorers.build import Scorer, build, check
@@ -87,6 +89,14 @@ class Suite:
     def discreetly(self, value: Json) -> Json:
         """A copy in which each secret of the configuration is its variable's name."""
         return _without(value, self.secrets)
+
+    def known_secrets(self, environ: Mapping[str, str]) -> list[str]:
+        """What must not be kept or shown, whoever repeats it: every endpoint's keys, the history's password, what
+        secret variables have filled in, and what the environment calls a secret."""
+        config = self.config
+        asked = [settings for settings in (config.endpoint, config.baseline_endpoint, config.judge) if settings]
+        keys = [secret for settings in asked for secret in settings.secrets(environ)]
+        return [*keys, *self.secrets, *password_of(config.history_store), *secrets_in(environ)]
 
     def version(self) -> Version:
         """What is tested: the endpoint's identity and the prompts' templates."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from evalgate import config as configuration
 from evalgate.errors import Fault, InputError
+from evalgate.masking import Masker, secrets_in
 from evalgate.pipeline.suite import open_history
 from evalgate.records import Run
 from evalgate.rows import MOST_FAULTS, run_from_rows
+from evalgate.spool import gathered
 
 FORMATS = ("jsonl",)
 
@@ -84,9 +87,10 @@ def import_results(options: ImportOptions, *, now: datetime | None = None) -> li
         imported.append(Imported(file=file, run=run))
     if faults:
         raise InputError(faults)
+    mask = Masker(secrets_in(os.environ))
     with open_history(options.store) as history:
         for item in imported:
-            history.write_run(item.run)
+            history.write_run(replace(item.run, results=gathered(map(mask.result, item.run.results))))
     return imported
 
 

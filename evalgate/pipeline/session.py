@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from evalgate.endpoints import Endpoint, Opening, Settings
-from evalgate.endpoints.masking import mask
 from evalgate.errors import InputError
 from evalgate.gate import Doubt, More
+from evalgate.masking import Masker
 from evalgate.pipeline.caching import Cache
 from evalgate.pipeline.journals import fresh_path
 from evalgate.pipeline.load import Suite
@@ -75,6 +75,7 @@ class Session:
         self._allowance, self._paces = allowance, paces
         self._remembering = cache.around(suite.config.endpoint, endpoint, suite.discreetly)
         self._built, self._workers = built, workers
+        self._masker = Masker(suite.known_secrets(opening.environ))
         self._began_at = time.monotonic()
         self.ask_again = AskAgain(settings=None, how="")
         self.interrupted = False
@@ -88,6 +89,7 @@ class Session:
             plan,
             endpoint=self._remembering or self._endpoint,
             recall=self._recall,
+            as_kept=self._masker.result,
             render=self._suite.renderer(),
             scorers=self._scorers_of,
             limits=self._limits(),
@@ -107,6 +109,7 @@ class Session:
             max_calls=self._allowance.left,
             journal=self._journal,
             progress=self._progress,
+            as_kept=self._masker.result,
             **self._memory(),
         )
         self._allowance.lower(used.requests - before)
@@ -204,6 +207,7 @@ class Session:
                 limits=self._limits(),
                 journal=journal,
                 progress=self._progress,
+                as_kept=self._masker.result,
             )
         return self._noted(outcome)
 
@@ -287,16 +291,13 @@ class _Both:
 
 
 class Discreet:
-    """An endpoint whose answers never hold its own key: an answer that repeats it would be stored."""
+    """An endpoint whose answers never hold its own key: a judge's server would be sent it, and the cache keeps it."""
 
     def __init__(self, endpoint: Endpoint, secrets: Sequence[str]) -> None:
-        self._endpoint, self._secrets = endpoint, secrets
+        self._endpoint, self._masker = endpoint, Masker(secrets)
 
     async def call(self, request: Request) -> Output:
-        output = await self._endpoint.call(request)
-        if output.text is None or not any(secret in output.text for secret in self._secrets):
-            return output
-        return replace(output, text=mask(output.text, self._secrets))
+        return self._masker.output(await self._endpoint.call(request), is_known=True)
 
 
 def discreet(endpoint: Endpoint, secrets: Sequence[str]) -> Endpoint:

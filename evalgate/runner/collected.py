@@ -13,14 +13,15 @@ from evalgate.spool import Names, Spool
 class Collected:
     """Results, each case and epoch at most once."""
 
-    def __init__(self, expected: int) -> None:
-        """expected: how many results will come."""
+    def __init__(self, expected: int, as_kept: Callable[[Result], Result] = lambda result: result) -> None:
+        """expected: how many results will come. as_kept: a result as it is kept and shown, with the same score."""
+        self._as_kept = as_kept
         self._results: Spool[Result] = Spool(expected=expected)
         self._ids = Names()
         self._epochs = array("I")
 
     def add(self, result: Result) -> None:
-        self._results.append(result)
+        self._results.append(self._as_kept(result))
         self._ids.append(result.case_id)
         self._epochs.append(result.epoch)
 

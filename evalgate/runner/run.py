@@ -61,6 +61,7 @@ async def run(
     journal: Journal,
     progress: Progress,
     recall: Callable[[Request], Output | None] | None = None,
+    as_kept: Callable[[Result], Result] = lambda result: result,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     rng: random.Random | None = None,
@@ -71,11 +72,12 @@ async def run(
     ones are judged again (their call is paid for), failed calls are made again. Each new result is in the journal
     before the next call of its worker begins. The journal stays open: close it, or remove it once the run is stored.
 
-    recall: the earlier answer to the same request, or None where there is none; absent: nothing is reused.
+    recall: the earlier answer to the same request, or None where there is none; absent: nothing is reused. as_kept: a
+    result as it is kept and shown, its secrets taken out; the journal, from which it may be judged again, has it whole.
 
     Raises StoreError when the journal cannot be written; in-flight calls are cancelled, what was written is kept.
     """
-    session = _Session(plan, limits=limits, journal=journal, progress=progress, clock=clock)
+    session = _Session(plan, limits=limits, journal=journal, progress=progress, as_kept=as_kept, clock=clock)
     caller = Caller(
         limits,
         ends_at=session.ends_at,
@@ -102,7 +104,14 @@ class _Session:
     """One process's share of a run."""
 
     def __init__(
-        self, plan: Planned, *, limits: Limits, journal: Journal, progress: Progress, clock: Callable[[], float]
+        self,
+        plan: Planned,
+        *,
+        limits: Limits,
+        journal: Journal,
+        progress: Progress,
+        as_kept: Callable[[Result], Result],
+        clock: Callable[[], float],
     ) -> None:
         self.plan = plan
         self.limits = limits
@@ -112,7 +121,7 @@ class _Session:
         self.meter = journal.used
         self.began_at = clock()
         self.ends_at = None if limits.deadline_s is None else self.began_at + limits.deadline_s
-        self.results = Collected(plan.total)
+        self.results = Collected(plan.total, as_kept)
         self.stopped: str | None = None
         self.is_interrupted = False
         self.was_answered = False

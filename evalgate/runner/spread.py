@@ -132,16 +132,17 @@ async def spread(
     progress: Progress,
     recall: Callable[[Case, int], Output | None] = lambda case, epoch: None,
     keep: Callable[[Case, int, Output], object] = lambda case, epoch, output: None,
+    as_kept: Callable[[Result], Result] = lambda result: result,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     """What `runner.run.run` gives for the same plan.
 
     max_calls: requests that may still be sent; None: no bound. recall: the earlier answer to the same request; keep: is
-    given each new answer.
+    given each new answer. as_kept: a result as it is kept and shown.
 
     Raises StoreError when the journal cannot be written, and what workers raise; what was told is kept.
     """
-    return await _Spread(plan, workers, limits, max_calls, journal, progress, recall, keep, clock).run(scorers)
+    return await _Spread(plan, workers, limits, max_calls, journal, progress, recall, keep, as_kept, clock).run(scorers)
 
 
 @dataclass(kw_only=True)
@@ -166,6 +167,7 @@ class _Spread:
     progress: Progress
     recall: Callable[[Case, int], Output | None]
     keep: Callable[[Case, int, Output], object]
+    as_kept: Callable[[Result], Result]
     clock: Callable[[], float]
     stopped: str | None = None
     is_interrupted: bool = False
@@ -177,7 +179,7 @@ class _Spread:
 
     async def run(self, scorers: Callable[[Case], Sequence[Scorer]]) -> Outcome:
         self.began_at = self.clock()
-        self.results = Collected(self.plan.total)
+        self.results = Collected(self.plan.total, self.as_kept)
         self.used_calls = 0
         self.returned: deque[Batch] = deque()
         self.running: list[_Running] = []

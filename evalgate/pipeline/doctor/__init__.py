@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from evalgate.endpoints.masking import mask
+from evalgate.masking import mask
 from evalgate.pipeline.doctor import branch, github, history, machine, repository, suite, workflows
 from evalgate.pipeline.doctor.asked import Asked, Loaded
 from evalgate.pipeline.doctor.check import Check, Examination, Section, State

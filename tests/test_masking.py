@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalgate.endpoints.masking import excerpt, is_secret_name, mask, secret_headers
+from evalgate.masking import excerpt, is_secret_name, mask, secret_headers
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=4, max_size=40), st.text(max_size=30))
