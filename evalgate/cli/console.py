@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from evalgate.cli.options import Format, Target, check_places, targets
 from evalgate.errors import Fault, InputError
@@ -71,9 +71,20 @@ def render(report: Report, run: Run, format: str, stream: TextIO) -> str:
     return junit.render(report, run)
 
 
-def deliver(report: Report, run: Run, format: Format, output: Path | None, also: Sequence[Target]) -> None:
-    """Prints the report or writes it to a file, and writes the other files that were asked for."""
-    write_also(also, report, run, lambda kind: render(report, run, kind, sys.stdout))
+def deliver(
+    report: Report,
+    run: Run,
+    format: Format,
+    output: Path | None,
+    also: Sequence[Target],
+    *,
+    outputs: Literal["hashes", "full"] = "hashes",
+) -> None:
+    """Prints the report or writes it to a file, and writes the other files that were asked for.
+
+    outputs: what the history's branch takes of texts.
+    """
+    write_also(also, report, run, lambda kind: render(report, run, kind, sys.stdout), outputs=outputs)
     put(render(report, run, format.value, sys.stdout), output)
     if output is not None or format is not Format.TEXT:
         say(f"{report.verdict.verdict.value}: {report.verdict.reason}")
@@ -96,24 +107,31 @@ def deliver_page(
     put(draw(format.value), output)
 
 
-def write_also(also: Sequence[Target], report: Report, run: Run, draw: Callable[[str], str]) -> None:
+def write_also(
+    also: Sequence[Target],
+    report: Report,
+    run: Run,
+    draw: Callable[[str], str],
+    *,
+    outputs: Literal["hashes", "full"] = "hashes",
+) -> None:
     """Writes the files that were asked for beside the report: the run itself for other jobs, or what `draw` gives."""
     for item in also:
-        if item.format == "run":
-            write_run(item.file, run, report.store)
+        if item.format in ("run", "history"):
+            write_run(item.file, run, report.store, outputs="full" if item.format == "run" else outputs)
         elif item.format == "result":
             write_result(item.file, report.verdict, run)
         else:
             write(item.file, draw(item.format))
 
 
-def write_run(file: Path, run: Run, store: str | None) -> None:
+def write_run(file: Path, run: Run, store: str | None, *, outputs: Literal["hashes", "full"]) -> None:
     """The run's own file, with its verdicts if it is kept in a store. Says so where nothing was run. Raises
     StoreError."""
     from evalgate.pipeline.syncing import write_file
 
     if run.id:
-        write_file(file, run, store)
+        write_file(file, run, store, outputs=outputs)
     else:
         say(f"{file} was not written: nothing was run")
 

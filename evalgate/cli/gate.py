@@ -59,7 +59,7 @@ def gate(
     if explain:
         _deliver_explained(report, done, format, output, also)
     else:
-        console.deliver(report, done.judged.run, format, output, also)
+        console.deliver(report, done.judged.run, format, output, also, outputs=done.outputs)
     return done.verdict.exit_code
 
 
@@ -73,7 +73,7 @@ def _deliver_explained(report: Report, done: Done, format: Format, output: Path 
             return console.render(report, done.judged.run, kind, sys.stdout)
         return explanation.render(report, done.explained, format=pages[kind], pen=console.pen(sys.stdout))
 
-    console.write_also(also, report, done.judged.run, drawn)
+    console.write_also(also, report, done.judged.run, drawn, outputs=done.outputs)
     console.put(drawn(format.value), output)
     if output is not None or format is not Format.TEXT:
         console.say(f"{done.verdict.verdict.value}: {done.verdict.reason}")

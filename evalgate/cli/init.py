@@ -19,9 +19,11 @@ def init(
     ] = None,
 ) -> int:
     """Write evalgate.yaml, an example eval set and their schemas (and the workflows). Never overwrites a file."""
+    import os
+
     from evalgate.pipeline.scaffold import scaffold
 
-    for file, written in scaffold(folder, github=github, action=action):
+    for file, written in scaffold(folder, github=github, action=action, environ=os.environ):
         console.put(f"{'wrote' if written else 'kept '} {file}", None)
     console.put("next: edit evalgate.yaml, then `evalgate validate` and `evalgate run`", None)
     return 0

@@ -45,7 +45,7 @@ def merge(
     for line in (done.note or "").splitlines():
         console.say(line)
     report = done.report(reproduce=_reproduce(options))
-    console.deliver(report, done.judged.run, format, output, also)
+    console.deliver(report, done.judged.run, format, output, also, outputs=done.outputs)
     return done.verdict.exit_code
 
 

@@ -26,7 +26,7 @@ class Format(StrEnum):
 NEWEST = "newest"
 """What a bare `--resume` stands for."""
 
-WRITABLE = ("json", "junit", "markdown", "run", "result", "summary")
+WRITABLE = ("json", "junit", "markdown", "run", "history", "result", "summary")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="FILE", help="Configuration. Default: evalgate.yaml.")
@@ -43,7 +43,7 @@ WriteOption = Annotated[
     typer.Option(
         "--write",
         metavar="FORMAT=FILE",
-        help="Write it there too: json, junit, markdown, run, result, summary. Repeatable.",
+        help="Write it there too: json, junit, markdown, run, history, result, summary. Repeatable.",
     ),
 ]
 BaselineOption = Annotated[

@@ -106,7 +106,7 @@ def run(
     if done.note is not None:
         console.say(done.note)
     report = done.report(reproduce=_reproduce(options, done), next_step=_next_step(done, options))
-    console.deliver(report, done.judged.run, format, output, also)
+    console.deliver(report, done.judged.run, format, output, also, outputs=done.outputs)
     return done.verdict.exit_code
 
 

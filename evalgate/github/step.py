@@ -1,10 +1,11 @@
-"""What the Action's one real step does: inputs → `evalgate run` → summary, outputs, annotations, comment → exit code.
+"""What the Action's one real step does: inputs → history → `evalgate run` → summary, outputs, annotations → exit code.
 
     python -P -m evalgate.github.step
 
-Inputs come as EVALGATE_INPUT_* variables, never as text in a script. The run's own process is not handed the token, nor
-the files through which a step speaks to the runner. That keeps honest code honest; code that means harm shares the
-user account with this step, so a token that can write belongs into another job (see `docs/github.md`).
+Inputs come as EVALGATE_INPUT_* variables, never as text in a script. The token is handed to the process that fetches
+the history; the run's own has neither it nor the files through which a step speaks to the runner. That keeps honest
+code honest; code that means harm shares the user account with this step, so a token that can write belongs into
+another job (see `docs/github.md`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -30,15 +32,19 @@ from evalgate.harmless import log_safe
 
 PREFIX = "EVALGATE_INPUT_"
 TEXTS = ("config", "baseline", "store")
+PLACES = ("config", "store")
 LISTS = ("category", "tag")
 NUMBERS = {"sample": 1, "seed": 0, "limit": 1, "epochs": 1}
 """Each with the least that it may be."""
 FLAGS = ("changed-only",)
 SWITCHES = ("summary", "comment")
+CHOICES = {"history": ("branch", "none")}
 OTHERS = ("write-dir", "comment-login", "github-token")
-REPORTED = ("json", "markdown", "junit")
-"""The report files that are outputs of the step."""
-_NOT_FOR_THE_RUN = re.compile(r"EVALGATE_INPUT_.*|GITHUB_(OUTPUT|ENV|PATH|STATE|STEP_SUMMARY)")
+REPORTED = {"json": "json", "markdown": "markdown", "junit": "junit", "result": "result", "history": "run-file"}
+"""Output of the step by format, of the files that are one."""
+_NOT_FOR_THE_RUN = re.compile(r"EVALGATE_INPUT_.*|GITHUB_(TOKEN|OUTPUT|ENV|PATH|STATE|STEP_SUMMARY)|GH_TOKEN")
+_RECORDED = ("push", "schedule", "workflow_dispatch")
+"""Events whose runs belong into the history, where they are the default branch's."""
 _UNEVALUATED = 3
 _OWN_FILE_BYTES = 100_000_000
 
@@ -49,13 +55,17 @@ class Inputs:
 
     options: tuple[str, ...]
     """For `evalgate run`."""
+    places: tuple[str, ...]
+    """Options that say where the configuration and the history are, for other commands."""
     config: Path
     folder: Path
     """Where the report files go."""
     summary: bool
     comment: bool
+    history: bool
+    """Whether to fetch the history's branch first."""
     login: str | None
-    token: str
+    token: str = field(repr=False)
 
     @property
     def annotations(self) -> Path:
@@ -63,8 +73,9 @@ class Inputs:
 
     @property
     def files(self) -> dict[str, Path]:
-        """Report file by format."""
+        """File by format, of what a run can leave."""
         names = {"json": "verdict.json", "markdown": "report.md", "summary": "summary.md", "junit": "junit.xml"}
+        names |= {"result": "result.json", "history": "run.evalrun"}
         return {format: self.folder / name for format, name in names.items()}
 
 
@@ -97,42 +108,56 @@ def read_inputs(environ: Mapping[str, str]) -> Inputs:
     for name in (*FLAGS, *SWITCHES):
         if given.get(name, "") not in ("true", "false"):
             faults.append(Fault(where=f"input {name}", what=f"{given.get(name, '')[:80]!r} is neither true nor false"))
+    for name, choices in CHOICES.items():
+        if given.get(name, "") not in choices:
+            what = f"{given.get(name, '')[:80]!r} is none of {', '.join(choices)}"
+            faults.append(Fault(where=f"input {name}", what=what))
     if not given.get("write-dir"):
         faults.append(Fault(where="input write-dir", what="is empty", hint="Name a folder for the report files."))
     if faults:
         raise InputError(faults)
     return Inputs(
         options=tuple(options),
+        places=tuple(part for name in PLACES if given.get(name) for part in (f"--{name}", given[name])),
         config=Path(given.get("config") or "."),
         folder=Path(given["write-dir"]).absolute(),
         summary=given["summary"] == "true",
         comment=given["comment"] == "true",
+        history=given["history"] == "branch",
         login=given.get("comment-login") or None,
         token=given.get("github-token", ""),
     )
 
 
-_ALL = frozenset({*TEXTS, *LISTS, *NUMBERS, *FLAGS, *SWITCHES, *OTHERS})
+_ALL = frozenset({*TEXTS, *LISTS, *NUMBERS, *FLAGS, *SWITCHES, *CHOICES, *OTHERS})
 
 
-def run_step(environ: Mapping[str, str], log: TextIO, *, command: Sequence[str] = ("evalgate", "run")) -> int:
-    """Runs and reports; the exit code is the run's own.
+def run_step(environ: Mapping[str, str], log: TextIO, *, program: str = "evalgate") -> int:
+    """Fetches the history, runs and reports; the exit code is the run's own.
 
-    command: what evaluates, found on the PATH of `environ`. Where GitHub does not take the comment, that is a warning:
-    it says nothing about quality. Raises InputError for bad inputs, before anything ran.
+    program: what evaluates, found on the PATH of `environ`. A history that cannot be fetched ends the step: not knowing
+    it is not the same as there being none. Where GitHub does not take the comment, that is a warning: it says nothing
+    about quality. Raises InputError for bad inputs, before anything ran.
     """
     inputs = read_inputs(environ)
     situation = event.read(environ)
     _clear(inputs)
-    writes = [f"--write={format}={file}" for format, file in inputs.files.items()]
-    ended = _run([*command, *inputs.options, *writes], environ, log)
-    verdict, exit_code = _verdict(inputs.files["json"], ended, log)
+    for_run = {name: value for name, value in environ.items() if not _NOT_FOR_THE_RUN.fullmatch(name)}
+    verdict, notes = None, []
+    exit_code = _pull(inputs, for_run, log, program) if inputs.history else 0
+    if exit_code:
+        notes.append(Annotation(level="error", title="evalgate history", message=_NO_HISTORY))
+    else:
+        wanted = inputs.files.keys() - (() if _is_recorded(situation) else ("history",))
+        writes = [f"--write={format}={file}" for format, file in inputs.files.items() if format in wanted]
+        ended = _run([program, "run", *inputs.options, *writes], for_run, log)
+        verdict, exit_code = _verdict(inputs.files["json"], ended, log)
     if verdict is None:
         # Left behind, it would be uploaded, and posted by another job.
         inputs.files["json"].unlink(missing_ok=True)
     write_outputs(Path(environ["GITHUB_OUTPUT"]), _outputs(inputs, verdict, exit_code))
     roots = [Path(environ.get("GITHUB_WORKSPACE") or "."), Path.cwd(), inputs.config.parent]
-    notes = annotate(verdict, exit_code, junit=inputs.files["junit"], roots=roots)
+    notes += annotate(verdict, exit_code, junit=inputs.files["junit"], roots=roots)
     write_annotations(inputs.annotations, notes)
     if verdict is not None:
         short = short_report(verdict, situation)
@@ -152,12 +177,46 @@ def _clear(inputs: Inputs) -> None:
         file.unlink(missing_ok=True)
 
 
+_NO_HISTORY = (
+    "The history could not be fetched (see the log), so nothing was run: every change would look like a first one."
+)
+
+
+def _pull(inputs: Inputs, environ: Mapping[str, str], log: TextIO, program: str) -> int:
+    """Fetches the history's branch into the store; 0, or the step's exit code. There being no branch yet is fine.
+
+    Then has the baseline looked for once, with the token: it fetches the commits that a shallow checkout lacks, so
+    that the run finds them there. What it finds stands in the log; what it does not find is the run's to tell.
+    """
+    with_token = {**environ, **({"GITHUB_TOKEN": inputs.token} if inputs.token else {})}
+    with _group("History", log):
+        ended = _run([program, "sync", "pull", *inputs.places], with_token, log)
+        if ended == 0:
+            _run([program, "baseline", "list", *inputs.places], with_token, log)
+    return ended if ended in (0, 2, 70, 130) else _UNEVALUATED
+
+
+@contextmanager
+def _group(title: str, log: TextIO) -> Iterator[None]:
+    """What is printed within is folded in the log."""
+    print(f"::group::{title}", file=log, flush=True)
+    yield
+    print("::endgroup::", file=log, flush=True)
+
+
+def _is_recorded(situation: event.Situation | None) -> bool:
+    """The run belongs into the history. Pull requests and merge groups do not: their commits may never land."""
+    if situation is None or situation.event not in _RECORDED or situation.branch is None:
+        return False
+    # A schedule's payload does not name the default branch; it runs on no other.
+    return situation.branch == situation.default_branch or situation.event == "schedule"
+
+
 def _run(command: Sequence[str], environ: Mapping[str, str], log: TextIO) -> int:
     """The exit code of the command, its output printed harmless line by line."""
-    clean = {name: value for name, value in environ.items() if not _NOT_FOR_THE_RUN.fullmatch(name)}
     try:
         process = subprocess.Popen(
-            command, env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
     except OSError as fault:
         raise InputError(
@@ -202,12 +261,12 @@ def _report(file: Path, short: str) -> str:
 
 
 def _outputs(inputs: Inputs, verdict: VerdictFile | None, exit_code: int) -> dict[str, str]:
-    written = {name: str(inputs.files[name]) if inputs.files[name].exists() else "" for name in REPORTED}
+    files = {output: inputs.files[format] for format, output in REPORTED.items()}
     return {
         "verdict": verdict.verdict if verdict else "",
         "exit-code": str(exit_code),
         "run-id": (verdict.run_id or "") if verdict else "",
-        **written,
+        **{output: str(file) if file.exists() else "" for output, file in files.items()},
     }
 
 

@@ -3,28 +3,64 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from evalgate.errors import Fault, InputError
+from evalgate.errors import Fault, InputError, RemoteError
 from evalgate.pipeline.journals import IGNORED
 from evalgate.pipeline.schemas import schema_of
 
+if TYPE_CHECKING:
+    from evalgate.history.git import Repository
 
-def scaffold(folder: Path, *, github: bool, action: str | None = None) -> list[tuple[Path, bool]]:
-    """Writes what is not there yet; each file with whether it was written. Raises InputError."""
+
+def scaffold(
+    folder: Path, *, github: bool, action: str | None = None, environ: Mapping[str, str] | None = None
+) -> list[tuple[Path, bool]]:
+    """Writes what is not there yet; each file with whether it was written. Raises InputError.
+
+    github: the workflows too, into the repository that the folder is in, for that repository's default branch.
+    """
     texts = {
-        "evalgate.yaml": _template("evalgate.yaml"),
-        "evalsets/example.yaml": _template("example.yaml"),
-        ".evalgate/.gitignore": IGNORED,
-        ".evalgate/config.schema.json": _schema("config"),
-        ".evalgate/evalset.schema.json": _schema("evalset"),
+        folder / "evalgate.yaml": _template("evalgate.yaml"),
+        folder / "evalsets" / "example.yaml": _template("example.yaml"),
+        folder / ".evalgate" / ".gitignore": IGNORED,
+        folder / ".evalgate" / "config.schema.json": _schema("config"),
+        folder / ".evalgate" / "evalset.schema.json": _schema("evalset"),
     }
     if github:
-        from evalgate.github.workflows import user_workflows
+        texts |= _workflows(folder, action, environ or {})
+    return [(file, _write(file, text)) for file, text in texts.items()]
 
-        texts |= user_workflows(action)
-    return [(folder / name, _write(folder / name, text)) for name, text in texts.items()]
+
+def _workflows(folder: Path, action: str | None, environ: Mapping[str, str]) -> dict[Path, str]:
+    from evalgate.github.workflows import user_workflows
+    from evalgate.history.git import Repository
+
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    repository = Repository(there)
+    top = repository.top()
+    if top is None:
+        return {folder / name: text for name, text in user_workflows(action).items()}
+    inside = folder.resolve().relative_to(top.resolve())
+    root = folder / Path(*[".."] * len(inside.parts))
+    texts = user_workflows(action, branch=_default_branch(repository, top, environ), folder=inside.as_posix())
+    return {Path(os.path.normpath(root / name)): text for name, text in texts.items()}
+
+
+def _default_branch(repository: Repository, top: Path, environ: Mapping[str, str]) -> str:
+    """As the clone was told, else as the remote says, else the one that is checked out."""
+    from evalgate.history.remote import Remote
+
+    found = repository.default_branch()
+    if found is None:
+        with suppress(InputError, RemoteError):
+            found = Remote.of(top, environ).default_branch()
+    return found or repository.branch() or "main"
 
 
 def _template(name: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from evalgate import gate
 from evalgate.config.key_hosts import NAME as KEY_HOSTS
@@ -113,6 +113,8 @@ class Done:
     """Where the run is kept; None: it is not."""
     show_outputs: bool = False
     comment: CommentWhen = "always"
+    outputs: Literal["hashes", "full"] = "hashes"
+    """What the history's branch takes of texts."""
     job: Job | None = None
     explained: tuple[Explanation, ...] = ()
     """How each finding came about, where that was asked for."""
@@ -131,7 +133,13 @@ class Done:
         """The same, with what the configuration and the job say of how it is published."""
         if config is None:
             return replace(self, job=place.job)
-        return replace(self, show_outputs=config.comment_outputs, comment=config.comment_when, job=place.job)
+        return replace(
+            self,
+            show_outputs=config.comment_outputs,
+            comment=config.comment_when,
+            outputs=config.history_outputs,
+            job=place.job,
+        )
 
     def ruled(self, ruling: Ruling | None) -> Done:
         """The same, with what is told of the rules."""

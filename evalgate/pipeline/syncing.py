@@ -65,13 +65,14 @@ class Sync:
         return By(ci_run=int(number), attempt=int(attempt) if attempt.isdecimal() else 1)
 
 
-def write_file(file: Path, run: Run, store: str | None) -> None:
+def write_file(file: Path, run: Run, store: str | None, *, outputs: Outputs = "full") -> None:
     """Writes a run's file, with what its store keeps beside it. Raises StoreError."""
     if store is None:
-        run_file.write(file, run)
+        run_file.write(file, run, outputs=outputs)
         return
     with open_history(store, create=False) as history:
-        run_file.write(file, run, beside=beside(history, run.id, run.suite) if history.has_run(run.id) else NOTHING)
+        kept = beside(history, run.id, run.suite) if history.has_run(run.id) else NOTHING
+    run_file.write(file, run, outputs=outputs, beside=kept)
 
 
 def refuse_elsewhere(sync: Sync) -> None:

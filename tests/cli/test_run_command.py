@@ -77,6 +77,18 @@ def test_the_run_itself_can_be_written_to_a_file_and_again_from_the_history(proj
     assert project.evalgate("history", "--write", "run=x").code == 2
 
 
+def test_what_is_written_for_the_historys_branch_has_no_texts_unless_the_branch_may_have_them(project: Project) -> None:
+    """`--write history=FILE`: an artifact can be read by whoever reads the repository, as its branches can."""
+    build(project, categories={"facts": 4})
+    assert project.evalgate("run", "--write", "history=a.evalrun").code == 0
+    with (project.folder / "evalgate.yaml").open("a") as config:
+        config.write("history: {outputs: full}\n")
+    assert project.evalgate("run", "--write", "history=b.evalrun").code == 0
+    hashed, whole = (run_file.read(project.folder / name) for name in ("a.evalrun", "b.evalrun"))
+    assert (hashed.outputs, whole.outputs) == ("hashes", "full")
+    assert len(hashed.beside.verdicts) == 1
+
+
 def test_what_a_fork_hands_over_can_be_written_beside_the_report(project: Project) -> None:
     """`--write result=FILE`: the same bytes from `run` and from `gate`; and a file also where nothing could be run."""
     build(project, categories={"facts": 4})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,46 @@ def pull_request(
     }
 
 
+def push(*, head: str = HEAD, branch: str = "main") -> dict[str, Any]:
+    """The payload of `push`."""
+    return {
+        "ref": f"refs/heads/{branch}",
+        "before": BASE,
+        "after": head,
+        "head_commit": {"id": head, "message": "main moves on", "author": {"name": "Some One"}},
+        "commits": [],
+        "forced": False,
+        "pusher": {"name": "someone"},
+        "repository": {"full_name": REPOSITORY, "default_branch": "main"},
+    }
+
+
+def merge_group(*, head: str = HEAD, base: str = BASE) -> dict[str, Any]:
+    """The payload of `merge_group`: it names no pull request."""
+    return {
+        "action": "checks_requested",
+        "merge_group": {
+            "head_sha": head,
+            "head_ref": f"refs/heads/gh-readonly-queue/main/pr-7-{base}",
+            "base_sha": base,
+            "base_ref": "refs/heads/main",
+            "head_commit": {"id": head, "message": "Merge pull request #7"},
+        },
+        "repository": {"full_name": REPOSITORY, "default_branch": "main"},
+    }
+
+
+def schedule() -> dict[str, Any]:
+    """The payload of `schedule`: it names no default branch."""
+    return {"schedule": "17 6 * * 1", "workflow": ".github/workflows/evalgate-weekly.yml"}
+
+
+def workflow_dispatch() -> dict[str, Any]:
+    """The payload of `workflow_dispatch`, on the default branch."""
+    named = {"full_name": REPOSITORY, "default_branch": "main"}
+    return {"inputs": None, "ref": "refs/heads/main", "sender": {"login": "someone"}, "repository": named}
+
+
 FORK = "stranger/support-bot"
 
 
@@ -68,6 +109,17 @@ def workflow_run(*, head: str = HEAD, head_repository: str | None = FORK, **chan
         "workflow": {"name": "evalgate", "path": ".github/workflows/evalgate.yml"},
         "repository": {"full_name": REPOSITORY, "default_branch": "main"},
     }
+
+
+EVENTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "pull_request": pull_request,
+    "push": push,
+    "merge_group": merge_group,
+    "schedule": schedule,
+    "workflow_dispatch": workflow_dispatch,
+    "workflow_run": workflow_run,
+}
+"""A payload of each event that the workflows know."""
 
 
 def environment(folder: Path, event: str, payload: Any, **changes: str) -> dict[str, str]:

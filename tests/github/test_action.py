@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from composite import Ended, run_action
 from fake_github import FakeGitHub, Trouble
-from github_events import HEAD, environment, pull_request
+from github_events import EVENTS, HEAD, environment, pull_request
 from verdicts import SENTENCE, failed_verdict, junit, make_verdict, write_verdict
 from workflow_commands import commands
 
@@ -29,7 +29,11 @@ STAND_IN = """
 import json, os, shutil, sys
 from pathlib import Path
 ready = Path(os.environ["STAND_IN"])
-(ready / "seen.json").write_text(json.dumps({"argv": sys.argv[1:], "env": dict(os.environ)}))
+seen = json.dumps({"argv": sys.argv[1:], "env": dict(os.environ)})
+if sys.argv[1] in ("sync", "baseline"):
+    (ready / f"{sys.argv[1]}.json").write_text(seen)
+    sys.exit(int(os.environ.get("SYNC_EXIT", "0")))
+(ready / "seen.json").write_text(seen)
 sys.stdout.buffer.write((ready / "said").read_bytes())
 sys.stdout.flush()
 for option in sys.argv:
@@ -81,7 +85,9 @@ class Job:
             (ready / "junit").write_text(junit(("late-01", "evalsets/refunds.yaml", 4)))
 
     def run(self, action: str = ".", **inputs: str) -> Ended:
-        payload = pull_request(head=self.head, title=self.title) if self.event == "pull_request" else _push()
+        payload = (
+            pull_request(head=self.head, title=self.title) if self.event == "pull_request" else EVENTS[self.event]()
+        )
         environ = environment(self.folder, self.event, payload, GITHUB_RUN_ID=str(self.run_id))
         environ |= {
             "GITHUB_API_URL": self.github.api_url,
@@ -94,12 +100,8 @@ class Job:
         workspace, temp = self.folder / "workspace", self.folder / "temp"
         return run_action(ROOT / action, given, environ, workspace=workspace, temp=temp, token="token-1")
 
-    def seen(self) -> Any:
-        return json.loads((self.folder / "ready" / "seen.json").read_text("utf-8"))
-
-
-def _push() -> dict[str, Any]:
-    return {"repository": {"full_name": "acme/support-bot", "default_branch": "main"}}
+    def seen(self, command: str = "seen") -> Any:
+        return json.loads((self.folder / "ready" / f"{command}.json").read_text("utf-8"))
 
 
 def texts(github: FakeGitHub) -> list[str]:
@@ -146,10 +148,14 @@ def test_outputs_summary_and_annotations_tell_the_same(tmp_path: Path) -> None:
             "json": str(folder / "verdict.json"),
             "markdown": str(folder / "report.md"),
             "junit": str(folder / "junit.xml"),
+            "result": "",
+            "run-file": "",
         }
         assert ended.exit_code == 1
         assert ended.summary == "# report\n\n"
         assert ended.log.splitlines() == [
+            "::group::History",
+            "::endgroup::",
             "asking 10 cases",
             f"::error title=evalgate%3A fail::{SENTENCE}",
             "::error file=evalsets/refunds.yaml,line=4,title=evalgate%3A late-01::fell from 100 %25 to 0 %25",
@@ -173,7 +179,7 @@ def test_a_hostile_title_and_a_hostile_answer_stay_inert(tmp_path: Path) -> None
         job.lay_ready(make_verdict(), exit_code=0, said=ANSWER, report=f"{marker}\nreport\n")
         ended = job.run(comment="true", category=HOSTILE.replace("\n", " "), config="$(touch PWNED).yaml")
         assert ended.exit_code == 0
-        assert [name for name, _ in commands(ended.log)] == ["notice"]
+        assert [name for name, _ in commands(ended.log)] == ["group", "endgroup", "notice"]
         assert ended.outputs["verdict"] == "pass"
         assert list(tmp_path.rglob("PWNED")) == []
         assert marker not in github.bodies(7)[0]
@@ -198,7 +204,7 @@ def test_inputs_become_options(tmp_path: Path) -> None:
             "safety", "--category", "billing", "--limit", "20", "--changed-only",
             *(f"--write={kind}={job.folder}/temp/evalgate-report/{name}"
               for kind, name in (("json", "verdict.json"), ("markdown", "report.md"), ("summary", "summary.md"),
-                                  ("junit", "junit.xml"))),
+                                  ("junit", "junit.xml"), ("result", "result.json"))),
         ]  # fmt: skip
         assert job.seen()["env"]["PWD"].endswith("/sub")
 
@@ -215,6 +221,58 @@ def test_the_run_is_not_handed_the_token_nor_the_runners_files(tmp_path: Path) -
         assert env["GITHUB_EVENT_NAME"] == "pull_request"
 
 
+def test_the_history_is_fetched_first_with_the_token(tmp_path: Path) -> None:
+    """From the branch that the same configuration names, into the same store; without, where it is not wanted."""
+    with FakeGitHub() as github:
+        job = Job(tmp_path, github)
+        job.lay_ready(make_verdict(), exit_code=0)
+        job.run(store="sqlite:///h.db", epochs="2")
+        for command, does in (("sync", "pull"), ("baseline", "list")):
+            seen = job.seen(command)
+            assert seen["argv"] == [command, does, "--config", "evalgate.yaml", "--store", "sqlite:///h.db"]
+            assert seen["env"]["GITHUB_TOKEN"] == "token-1"
+            assert not {"GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"} & seen["env"].keys()
+        assert "GITHUB_TOKEN" not in job.seen()["env"]
+        job.lay_ready(make_verdict(), exit_code=0)
+        job.run(history="none")
+        assert not (job.folder / "ready" / "sync.json").exists()
+
+
+@pytest.mark.parametrize(("ended", "exit_code"), [(1, 3), (3, 3), (2, 2), (70, 70)])
+def test_a_history_that_cannot_be_fetched_is_no_first_run(tmp_path: Path, ended: int, exit_code: int) -> None:
+    """Nothing is run, no verdict is left, and the log says why."""
+    with FakeGitHub() as github:
+        job = Job(tmp_path, github, variables={"SYNC_EXIT": str(ended)})
+        job.lay_ready(make_verdict(), exit_code=0)
+        done = job.run()
+        assert (done.exit_code, done.outputs["verdict"], done.outputs["exit-code"]) == (exit_code, "", str(exit_code))
+        assert "::error title=evalgate history::The history could not be fetched" in done.log
+        assert not (job.folder / "ready" / "seen.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("event", "ref", "recorded"),
+    [
+        ("push", "main", True),
+        ("push", "feature", False),
+        ("schedule", "main", True),
+        ("workflow_dispatch", "main", True),
+        ("pull_request", "main", False),
+        ("merge_group", "main", False),
+    ],
+)
+def test_the_run_file_is_written_where_the_run_is_to_be_recorded(
+    tmp_path: Path, event: str, ref: str, recorded: bool
+) -> None:
+    """On the default branch: what a pull request or a merge group has tested may never land there."""
+    with FakeGitHub() as github:
+        job = Job(tmp_path, github, event=event, variables={"GITHUB_REF_NAME": ref})
+        job.lay_ready(make_verdict(), exit_code=0)
+        (job.folder / "ready" / "history").write_text("a run")
+        outputs = job.run().outputs
+        assert outputs["run-file"] == (f"{job.folder}/temp/evalgate-report/run.evalrun" if recorded else "")
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
@@ -226,6 +284,7 @@ def test_the_run_is_not_handed_the_token_nor_the_runners_files(tmp_path: Path) -
         ({"comment": "yes"}, "input comment: 'yes' is neither true nor false"),
         ({"summary": ""}, "input summary: '' is neither true nor false"),
         ({"write_dir": ""}, "input write-dir: is empty"),
+        ({"history": "artifact"}, "input history: 'artifact' is none of branch, none"),
     ],
 )
 def test_a_wrong_input_ends_before_anything_ran(tmp_path: Path, inputs: dict[str, str], message: str) -> None:
@@ -301,33 +360,6 @@ def test_a_folder_named_evalgate_in_the_repository_does_not_stand_in_for_the_pro
             file.write_text("raise SystemExit('taken over')\n", "utf-8")
         ended = job.run()
         assert ended.exit_code == 0 and "taken over" not in ended.log
-
-
-def test_the_history_is_fetched_where_there_is_one(tmp_path: Path) -> None:
-    """The store's URL is given either way; the artifact is downloaded from the run that was found."""
-    with FakeGitHub() as github:
-        job = Job(tmp_path, github)
-        store = f"sqlite:///{tmp_path}/temp/evalgate-history/history.db"
-        ended = job.run(".github/actions/history")
-        assert (ended.exit_code, ended.outputs["run-id"], ended.outputs["store"]) == (0, "", store)
-        assert "without a baseline" in ended.log and ended.used == []
-        run = {"id": 42, "repository_id": 1, "head_repository_id": 1, "head_branch": "main"}
-        row = {"id": 1, "name": "evalgate-history", "size_in_bytes": 9, "created_at": "2026-11-01T00:00:00Z"}
-        github.artifacts = [{**row, "workflow_run": run}]
-        ended = job.run(".github/actions/history")
-        assert (ended.exit_code, ended.outputs["run-id"], ended.outputs["store"]) == (0, "42", store)
-        ((used, given),) = ended.used
-        assert used.startswith("actions/download-artifact@") and given["run-id"] == "42"
-        assert (tmp_path / "temp" / "evalgate-history").is_dir()
-
-
-def test_a_history_that_cannot_be_asked_for_stops_the_job(tmp_path: Path) -> None:
-    """Not knowing whether there is a baseline is not the same as having none."""
-    with FakeGitHub() as github:
-        github.troubles.append(Trouble("GET", ".*", 403, body='{"message": "Resource not accessible by integration"}'))
-        ended = Job(tmp_path, github).run(".github/actions/history")
-        assert (ended.exit_code, ended.outputs["run-id"]) == (3, "")
-        assert "::error title=evalgate history::" in ended.log
 
 
 def test_without_a_python_the_install_says_what_to_do(tmp_path: Path) -> None:

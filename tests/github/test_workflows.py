@@ -83,7 +83,7 @@ def test_no_script_contains_an_expression(file: Path) -> None:
 def test_every_foreign_action_is_pinned_with_its_version(file: Path) -> None:
     """By the full commit, with the version beside it for the reader; our own by path or placeholder."""
     for line in re.findall(r"uses: .*", file.read_text("utf-8")):
-        ours = r"\./\S*|OWNER/evalgate(/\.github/actions/[a-z]+)?@0{40}"
+        ours = r"\./\S*|OWNER/evalgate(/\.github/actions/[a-z-]+)?@0{40}"
         assert re.fullmatch(rf"uses: ({ours}|actions/[a-z/-]+@[0-9a-f]{{40}} # v\d+\.\d+\.\d+)", line), line
 
 
@@ -146,9 +146,62 @@ def test_no_job_that_may_write_runs_the_pull_requests_code(file: Path) -> None:
             uses = found.get("uses", "")
             if uses.startswith("actions/checkout@"):
                 assert found["with"]["persist-credentials"] is False
-                if can_write:
+                if can_write and "github.event_name == 'push'" not in job.get("if", "") and not is_scheduled(workflow):
                     assert found["with"]["ref"] == "${{ github.event.repository.default_branch }}"
             assert not (can_write and (uses == "./" or re.match(r"OWNER/evalgate@", uses)))
+            assert not (can_write and "secrets." in str(found))
+
+
+def is_scheduled(workflow: Any) -> bool:
+    """On the default branch, or by hand of somebody who may write anyway. PyYAML reads the key `on` as true."""
+    return workflow[True].keys() <= {"schedule", "workflow_dispatch"}
+
+
+TEMPLATES = {file.name: content(file) for file in sorted((ROOT / "evalgate/templates/workflows").glob("*.yml"))}
+
+
+def test_this_repository_runs_what_users_are_given() -> None:
+    """The same jobs with the same permissions, conditions and steps, but for paths, the calls' cache and the checkouts
+    that paths need."""
+    placed = {"./": "OWNER/evalgate", "./.github": "OWNER/evalgate/.github"}
+
+    def shape(workflow: Any, job: Any) -> Any:
+        uses = [re.sub(r"@.*", "", step["uses"]) for step in job["steps"]]
+        uses = [re.sub(r"^\./(\.github)?", lambda found: placed[found[0]], one) for one in uses]
+        kept = [one for one in uses if not one.startswith(("actions/cache/", "actions/checkout"))]
+        permissions = {k: v for k, v in job["permissions"].items() if k != "contents" or v == "write"}
+        return workflow[True], workflow["concurrency"], job.get("needs"), job.get("if"), permissions, kept
+
+    for file, template in TEMPLATES.items():
+        own = content(ROOT / ".github/workflows" / file)
+        assert own["jobs"].keys() == template["jobs"].keys()
+        for job in own["jobs"]:
+            assert shape(own, own["jobs"][job]) == shape(template, template["jobs"][job])
+
+
+def test_only_the_job_that_runs_the_change_may_hold_the_models_key() -> None:
+    """Its permissions are to read and nothing else; no other job runs the gate."""
+    for file, workflow in TEMPLATES.items():
+        for name, job in workflow["jobs"].items():
+            if any(step.get("uses", "").startswith("OWNER/evalgate@") for step in job["steps"]):
+                assert (file, name, job["permissions"]) == ("evalgate.yml", "evaluate", {"contents": "read"})
+
+
+def test_what_a_rerun_uploads_does_not_clash() -> None:
+    """Names of artifacts have the attempt; who downloads takes that of the job that has uploaded."""
+    jobs = TEMPLATES["evalgate.yml"]["jobs"]
+    names = {
+        step["with"]["name"]
+        for job in jobs.values()
+        for step in job["steps"]
+        if step.get("uses", "").startswith(("actions/upload-artifact", "actions/download-artifact"))
+    }
+    assert names == {
+        "evalgate-report-${{ github.run_attempt }}",
+        "evalgate-result-${{ github.run_attempt }}",
+        "evalgate-report-${{ needs.evaluate.outputs.attempt || github.run_attempt }}",
+        "evalgate-report-${{ needs.evaluate.outputs.attempt }}",
+    }
 
 
 def test_each_input_reaches_the_step_and_is_known_there() -> None:
@@ -156,7 +209,7 @@ def test_each_input_reaches_the_step_and_is_known_there() -> None:
     action = content(ROOT / "action.yml")
     (env,) = (found["env"] for found in steps(ROOT / "action.yml") if found.get("id") == "run")
     passed = {key.removeprefix(step.PREFIX).lower().replace("_", "-") for key in env if key.startswith(step.PREFIX)}
-    known = {*step.TEXTS, *step.LISTS, *step.NUMBERS, *step.FLAGS, *step.SWITCHES, *step.OTHERS}
+    known = {*step.TEXTS, *step.LISTS, *step.NUMBERS, *step.FLAGS, *step.SWITCHES, *step.CHOICES, *step.OTHERS}
     assert passed == known
     assert action["inputs"].keys() == known | {"working-directory"}
     for key, value in env.items():
@@ -184,10 +237,43 @@ def test_the_workflows_for_users_name_the_commit_they_are_given() -> None:
     """No placeholder is left in any of them."""
     sha = "1" * 40
     found = user_workflows(f"acme/evalgate-copy@{sha}")
-    assert sorted(found) == [".github/workflows/evalgate-weekly.yml", ".github/workflows/evalgate.yml"]
+    assert sorted(found) == sorted(f".github/workflows/{file}" for file in TEMPLATES)
     for text in found.values():
-        assert f"uses: acme/evalgate-copy/.github/actions/history@{sha}" in text
+        assert "uses: acme/evalgate-copy/.github/actions/" in text and f"@{sha}" in text
         assert "uses: OWNER" not in text
+
+
+@pytest.mark.parametrize("folder", ["services/bot", "a b/Ünïcode: #1", "x/'y\"z"])
+def test_a_folder_of_a_monorepo_gets_workflows_of_its_own(folder: str) -> None:
+    """Files, checks, caches and the trigger for forks do not collide with those of the root; all run in the folder."""
+    root, own = user_workflows(branch="trunk"), user_workflows(branch="trunk", folder=folder)
+    assert len({*root, *own}) == 2 * len(TEMPLATES)
+    evaluate, fork, weekly = (yaml.safe_load(text) for text in own.values())
+    assert evaluate["name"] == f"evalgate {folder}" and fork[True]["workflow_run"]["workflows"] == [
+        f"evalgate {folder}"
+    ]
+    assert evaluate["jobs"]["evaluate"]["name"] == f"evaluate {folder}"
+    assert evaluate[True]["push"]["branches"] == ["trunk"]
+    given = [
+        step.get("with", {})
+        for one in (evaluate, fork, weekly)
+        for job in one["jobs"].values()
+        for step in job["steps"]
+    ]
+    assert {(row.get("working-directory"), row["config"]) for row in given if "config" in row} == {
+        (folder, "evalgate.yaml"),
+        (None, f"{folder}/evalgate.yaml"),
+    }
+    shared = TEMPLATES["evalgate.yml"]["jobs"]["evaluate"]["steps"][1]["with"]["restore-keys"]
+    assert not evaluate["jobs"]["evaluate"]["steps"][1]["with"]["key"].startswith(shared)
+
+
+@pytest.mark.parametrize("branch", ["main", "release/2.x", "main+next", "1.0", "yes", "a]b"])
+def test_the_default_branch_is_matched_as_it_is_named(branch: str) -> None:
+    """The list holds patterns, and YAML knows words that are no texts."""
+    found = yaml.safe_load(user_workflows(branch=branch)[".github/workflows/evalgate.yml"])[True]["push"]["branches"]
+    assert [re.sub(r"\\(.)", r"\1", pattern) for pattern in found] == [branch]
+    assert not re.search(r"(?<!\\)[+*?\[\]!]", found[0])
 
 
 @pytest.mark.parametrize(
