@@ -135,6 +135,14 @@ class Branch:
         """The tip that was last seen from here; None: none ever was, as far as is known here."""
         return self._remote.remembered(self._ref)
 
+    def gone(self) -> tuple[str, ...]:
+        """Where the branch is not there: what has to be said, if it was."""
+        before = self.was_seen()
+        if before is None:
+            return ()
+        how = "If it was renamed, name it under history.branch"
+        return (f"{self.place} is gone: it was at {before[:12]} when it was last seen from here. {how}",)
+
     # ---- reading ------------------------------------------------------------------------------------------
 
     def look(self) -> Sight | None:
@@ -257,9 +265,11 @@ class Branch:
         end = time.monotonic() + deadline_s
         ids: dict[str, str] = {}
         tries = 0
+        base = self.was_seen()
         while True:
             try:
-                sight = self._look(self.was_seen())
+                sight = self._look(base)
+                base = sight.commit if sight is not None else None
                 change = plan(sight)
                 if change is None:
                     return Written(commit=sight.commit if sight else "", added=(), tries=tries)

@@ -80,9 +80,10 @@ class Remote:
             with self._scratch.alone():
                 self._fetch([f"+{ref}:{kept}"], depth=depth, filter=filter)
         except RemoteError as error:
-            if error.fault is RemoteFault.UNKNOWN_COMMIT:
-                return None
-            raise
+            # Also said where the reference moves during the fetch: then it is there.
+            if error.fault is not RemoteFault.UNKNOWN_COMMIT or self.tip(ref) is not None:
+                raise
+            return None
         return self._known(kept)
 
     def fetch_commit(self, commit: str, *, depth: int | None = 1, filter: str | None = "blob:none") -> None:
@@ -146,12 +147,7 @@ class Remote:
 
     def lacking(self, ids: Iterable[str]) -> list[str]:
         """Which of these objects the scratch repository does not have yet. Asks nobody."""
-        asked = list(dict.fromkeys(ids))
-        answer = self._scratch.ask("cat-file", "--batch-check", stdin=_lines(asked), lazy=False).decode(
-            "ascii", "replace"
-        )
-        rows = (line.split(" ") for line in answer.splitlines())
-        return [row[0] for row in rows if row[-1] == "missing"]
+        return [row[0] for row in self._told(list(dict.fromkeys(ids))) if row[-1] == "missing"]
 
     def fetch_objects(self, ids: Iterable[str]) -> None:
         """Fetches those of these objects that are lacking, all in one request."""
@@ -173,11 +169,7 @@ class Remote:
         """How many bytes each of these files has, fetched as `blobs` does."""
         asked = list(dict.fromkeys(ids))
         self.fetch_objects(asked)
-        answer = self._scratch.ask("cat-file", "--batch-check", stdin=_lines(asked), lazy=False).decode(
-            "ascii", "replace"
-        )
-        rows = (line.split(" ") for line in answer.splitlines())
-        return {row[0]: int(row[2]) for row in rows if len(row) == 3}
+        return {row[0]: int(row[2]) for row in self._told(asked) if len(row) == 3}
 
     # ---- writing ------------------------------------------------------------------------------------------
 
@@ -269,6 +261,13 @@ class Remote:
         first = [] if negotiated else ["-c", "fetch.negotiationAlgorithm=noop"]
         self._scratch.ask(*first, "fetch", *options, "--stdin", OURS, stdin=_lines(what), network=True)
 
+    def _told(self, ids: Sequence[str]) -> list[list[str]]:
+        """What git tells of these objects, in words: id, kind and size, or id and `missing`. Asks nobody else."""
+        if not ids:
+            return []
+        answer = self._scratch.ask("cat-file", "--batch-check", stdin=_lines(ids), lazy=False)
+        return [line.split(" ") for line in answer.decode("ascii", "replace").splitlines()]
+
     def _known(self, name: str) -> str | None:
         """The whole id of a commit that is in the scratch repository."""
         question = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
@@ -287,6 +286,8 @@ class Remote:
             return set()
 
     def _contents(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        if not ids:
+            return
         # Into a file: neither a pipe that nobody reads nor all of them in memory.
         with tempfile.TemporaryFile(dir=self._scratch.ready()) as out:
             self._scratch.run(["cat-file", "--batch"], stdin=_lines(ids), lazy=False, stdout=out, checked=True)

@@ -59,9 +59,9 @@ def take(branch: Branch, store: str, *, since: datetime | None = None) -> Pulled
     """
     sight = branch.look()
     if sight is None:
-        before = branch.was_seen()
-        if before is not None:
-            raise _gone(branch, before)
+        for gone in branch.gone():
+            what = f"{gone}; if it was deleted, `evalgate sync push` writes again what this store has"
+            raise RemoteError(RemoteFault.NOT_FOUND, what)
         return Pulled(place=branch.place, commit=None, runs=(), events=0, known=0, older=0, skipped=())
     with open_history(store) as history:
         have = {row.id for row in history.list_runs()}
@@ -81,14 +81,6 @@ def take(branch: Branch, store: str, *, since: datetime | None = None) -> Pulled
         skipped=tuple(faults),
         warnings=sight.warnings,
     )
-
-
-def _gone(branch: Branch, before: str) -> RemoteError:
-    what = (
-        f"{branch.place} is gone: it was at {before[:12]} when it was last seen from here. If it was renamed, "
-        "name it under history.branch; if it was deleted, `evalgate sync push` writes again what this store has"
-    )
-    return RemoteError(RemoteFault.NOT_FOUND, what)
 
 
 def _is_wanted(run_id: str, sight: Sight, month: str) -> bool:

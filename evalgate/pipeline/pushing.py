@@ -159,7 +159,7 @@ class _Batches:
             present=len(self._present | (self._seen - set(runs))),
             left={why: tuple(ids) for why, ids in self.left.items()},
             tries=self._tries,
-            warnings=sight.warnings if sight is not None else (),
+            warnings=self._sync.branch.gone() if sight is None else sight.warnings,
         )
 
     def _put(self, file: NewFile) -> None:

@@ -191,7 +191,9 @@ def test_no_branch_yet_is_said_and_a_lost_one_is_an_error(repository: Project, h
     lost = repository.evalgate("sync", "pull")
     assert (lost.code, lost.out) == (3, "")
     assert "is gone" in lost.err and "sync push" in lost.err
-    assert len(done(repository.evalgate("sync", "push", "--format", "json")).json["runs"]) == 1
+    again = done(repository.evalgate("sync", "push", "--format", "json"))
+    assert len(again.json["runs"]) == 1
+    assert "is gone" in again.err
 
 
 def test_a_remote_that_cannot_be_reached_is_exit_3(repository: Project, hosted: Hosted) -> None:
