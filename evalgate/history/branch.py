@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from evalgate.errors import Fault, InputError, RemoteError
+from evalgate.errors import Fault, InputError, RemoteError, RemoteFault
 from evalgate.history import branch_names as names
 from evalgate.history import branch_packs as packs
 from evalgate.history.branch_names import Kind, Name
@@ -26,7 +26,7 @@ DEFAULT = "evalgate-history"
 DEADLINE_S = 300.0
 """How long a push is tried again: not a number of tries, since of those that push at once one always gets through."""
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 8.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 10.0
 
 README = """\
 # The history of evalgate
@@ -267,6 +267,7 @@ class Branch:
         tries = 0
         base = self.was_seen()
         while True:
+            began = time.monotonic()
             try:
                 sight = self._look(base)
                 base = sight.commit if sight is not None else None
@@ -280,9 +281,7 @@ class Branch:
             except RemoteError as error:
                 if not error.is_passing or time.monotonic() > end:
                     raise
-                # A second process that waits as long as this one would meet it again.
-                bound = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(tries, 10))
-                time.sleep(random.uniform(0, bound))
+                time.sleep(_wait_s(error, tries, took_s=time.monotonic() - began))
 
     def _commit(self, sight: Sight | None, change: Change, ids: dict[str, str]) -> str:
         new = [file for file in change.add if file.path not in ids]
@@ -345,6 +344,17 @@ class _Found:
                 yield Fault(where=names.told(path), what=what, hint=hint)
             if len(paths) > 10:
                 yield Fault(where="", what=f"… and {len(paths) - 10:,} more files {what}")
+
+
+def _wait_s(error: RemoteError, tries: int, *, took_s: float) -> float:
+    """How long to wait before the next try. By chance: those that wait equally long meet again.
+
+    Who was only slower waits about as long as a try takes, and hardly longer after many: those that have just been
+    faster would be so again.
+    """
+    grown = FIRST_WAIT_S * 2 ** min(tries, 10)
+    bound = took_s * min(tries, 3) if error.fault is RemoteFault.MOVED else grown
+    return random.uniform(0, min(LONGEST_WAIT_S, max(FIRST_WAIT_S, bound)))
 
 
 def _is_there(file: NewFile, sight: Sight) -> bool:

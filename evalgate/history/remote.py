@@ -59,9 +59,12 @@ class Remote:
 
     def tip(self, ref: str) -> str | None:
         """The commit that a full reference (`refs/heads/main`, `HEAD`) names there now; None: there is none."""
-        answer = self._scratch.ask("ls-remote", OURS, ref, network=True).decode("utf-8", "replace")
-        found = (line.partition("\t") for line in answer.splitlines())
-        return next((commit for commit, _, named in found if named == ref and _ID.fullmatch(commit)), None)
+        found = self._named(ref, "HEAD")
+        if not found and not self._named("refs/heads/*"):
+            # A portal's page is read as a repository without branches; that the history is missing must not follow.
+            what = f"{self.place} answers as a repository without any branch does. Check its URL (`git remote -v`) and "
+            raise RemoteError(RemoteFault.OTHER, what + "the proxy; if it is new, push your code first")
+        return found.get(ref)
 
     def default_branch(self) -> str | None:
         """The branch that the remote's HEAD names."""
@@ -267,6 +270,12 @@ class Remote:
             return []
         answer = self._scratch.ask("cat-file", "--batch-check", stdin=_lines(ids), lazy=False)
         return [line.split(" ") for line in answer.decode("ascii", "replace").splitlines()]
+
+    def _named(self, *patterns: str) -> dict[str, str]:
+        """The commits of the references there that these patterns match."""
+        answer = self._scratch.ask("ls-remote", OURS, *patterns, network=True).decode("utf-8", "replace")
+        found = (line.partition("\t") for line in answer.splitlines())
+        return {named: commit for commit, _, named in found if _ID.fullmatch(commit)}
 
     def _known(self, name: str) -> str | None:
         """The whole id of a commit that is in the scratch repository."""

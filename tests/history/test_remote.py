@@ -3,8 +3,13 @@
 import base64
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from remote_kit import ENVIRON, Hosted, git, state
@@ -199,7 +204,7 @@ def test_no_message_holds_a_password_or_a_token(hosted: Hosted) -> None:
 def test_the_token_of_a_job_goes_to_github_alone(hosted: Hosted) -> None:
     """As a header for GitHub's host, in the environment; never to another host, nor where the checkout left its own."""
     job = {**ENVIRON, "GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "ghs_secret"}
-    basic = base64.b64encode(b"x-access-token:ghs_secret").decode()
+    basic = basic_of("ghs_secret")
 
     def values(url: str, **more: str) -> str:
         git(hosted.clone, "remote", "set-url", "origin", url)
@@ -221,6 +226,70 @@ def test_the_token_of_a_job_goes_to_github_alone(hosted: Hosted) -> None:
     found = values("https://github.com/o/r")
     assert basic not in found
     assert "AUTHORIZATION: basic other" in found
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers every request in one way, and keeps what was asked."""
+
+    def do_GET(self) -> None:
+        server: Any = self.server
+        server.seen.append((self.path, self.headers.get("Authorization")))
+        status, more = server.answers
+        self.send_response(status)
+        for name, value in more.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b"<html>an answer</html>")
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def answering(status: int, **headers: str) -> Iterator[Any]:
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    server.answers, server.seen = (status, headers), []
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_the_token_reaches_github_and_follows_no_redirect(hosted: Hosted) -> None:
+    """git sends the header to the host that the job names, and asks no other host at all."""
+    job = {**ENVIRON, "GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "ghs_secret", "NO_PROXY": "*"}
+    with (
+        answering(200) as other,
+        answering(302, Location=f"{other.url}/o/r/info/refs?service=git-upload-pack") as github,
+    ):
+        git(hosted.clone, "remote", "set-url", "origin", f"{github.url}/o/r")
+        with pytest.raises(RemoteError) as raised:
+            Remote.of(hosted.clone, {**job, "GITHUB_SERVER_URL": github.url}).tip("HEAD")
+        assert "ghs_secret" not in str(raised.value)
+        assert [about for _, about in github.seen] == [f"basic {basic_of('ghs_secret')}"]
+        assert other.seen == []
+
+
+@pytest.mark.parametrize(
+    ("status", "fault"), [(200, "other"), (403, "permission"), (404, "not_found"), (429, "busy"), (503, "busy")]
+)
+def test_a_server_that_answers_something_else_is_explained(hosted: Hosted, status: int, fault: str) -> None:
+    """HTML, refusals, an overloaded server: one line each, exit 3, and whether another try may help."""
+    with answering(status) as server:
+        git(hosted.clone, "remote", "set-url", "origin", f"{server.url}/o/r")
+        with pytest.raises(RemoteError) as raised:
+            Remote.of(hosted.clone, {**ENVIRON, "NO_PROXY": "*"}).tip("HEAD")
+    assert (raised.value.fault.value, raised.value.exit_code) == (fault, 3)
+    assert "\n" not in str(raised.value) and server.url in str(raised.value)
+
+
+def basic_of(token: str) -> str:
+    return base64.b64encode(f"x-access-token:{token}".encode()).decode()
 
 
 def test_the_users_settings_for_the_remote_are_kept(hosted: Hosted) -> None:
