@@ -13,6 +13,9 @@ from evalgate.gate.sentences import count
 from evalgate.pipeline.committed import own_file
 from evalgate.records import Case, ChangeKind, Effect, EvalSet, Json, RuleChange, ScorerSpec, fingerprint
 
+LONGEST = 500
+"""Characters of scorers and their options that are told."""
+
 Spec: TypeAlias = tuple[str, str, float]
 """A scorer's name (an own one's from the configuration's folder), its options as JSON, its weight."""
 
@@ -201,7 +204,8 @@ def _of_scorers(old: Sequence[Spec], new: Sequence[Spec]) -> tuple[ChangeKind, s
 
 
 def _shown(specs: Sequence[Spec]) -> Json:
-    return ", ".join(
+    text = ", ".join(
         name + (f" {options}" if options != "{}" else "") + (f" × {weight:g}" if weight != 1 else "")
         for name, options, weight in specs
     )
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

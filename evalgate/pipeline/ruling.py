@@ -71,13 +71,15 @@ class Base:
         if commit is None:
             return self._unseen("there is no commit to compare with", "there is no base")
         if isinstance(commit, Lost):
-            return self._undecided(commit.why) if self._asks else self._unseen(commit.why)
+            return self._undecided(commit.why) if self._asks else self._unseen(commit.why, is_news=True)
         try:
             before = suite_at(self._files(commit), commit, self._path(), here=self.config)
         except NoSuchFile as error:
-            return self._unseen(f"the suite is new, moved or renamed ({error.faults[0]})", "the base has none")
+            why = f"the suite is new, moved or renamed ({error.faults[0]})"
+            return self._unseen(why, "the base has none", is_news=self._is_in_ci)
         except (InputError, RemoteError) as error:
-            return self._undecided(_first(error)) if self._either_asks(commit) else self._unseen(_first(error))
+            why = _first(error)
+            return self._undecided(why) if self._either_asks(commit) else self._unseen(why, is_news=self._is_in_ci)
         return self._between(before)
 
     def _between(self, before: Committed) -> Ruling:
@@ -108,15 +110,20 @@ class Base:
         """The rules of the tree under test."""
         return Ruling(rules=self.config.rules, exempt=self.config.exceptions)
 
-    def _unseen(self, why: str, because: str = "") -> Ruling:
-        """The tree's own rules, and why nothing is known of earlier ones. because: why the base does not decide."""
-        aside = f"; judged by its own rules, since {because}" if self._asks else ""
+    def _unseen(self, why: str, because: str = "the base cannot be seen", *, is_news: bool = False) -> Ruling:
+        """The tree's own rules, and why nothing is known of earlier ones; in the first line where somebody could hide
+        behind it."""
+        aside = f"; judged by its own rules, since {because}" if self._asks or is_news else ""
         return replace(self._own(), notes=(f"{UNKNOWN}: {why}.",), aside=aside)
 
     def _undecided(self, why: str) -> Ruling:
         hint = "Mend the base, or let somebody merge this who may do so without the check"
         what = f"the rules of the base are to decide (gate.rules_from: base), and cannot be had: {why}. {hint}"
         return replace(self._own(), fault=what)
+
+    @property
+    def _is_in_ci(self) -> bool:
+        return self.place.situation is not None
 
     @property
     def _asks(self) -> bool:
@@ -138,7 +145,7 @@ class Base:
         """Whoever has the commit: the clone, or in CI, where clones are shallow, its remote."""
         repository = self.place.repository
         assert repository is not None
-        if repository.exists(commit) or self.place.situation is None:
+        if repository.exists(commit) or not self._is_in_ci:
             return repository
         from evalgate.history.remote import Remote
 

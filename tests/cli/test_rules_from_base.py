@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -166,13 +167,14 @@ def test_a_waiver_that_a_change_brings_along_covers_nothing_where_the_base_decid
     assert (found["verdict"], [change["kind"] for change in found["changes"]]) == ("fail", ["waiver"])
 
 
+@pytest.mark.parametrize("gate", [STRICT, HEAD_DECIDES])
 def test_rules_that_are_new_with_the_change_decide_and_the_first_line_says_so(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch, gate: str
 ) -> None:
     """A suite has to begin somewhere; so does one that was moved."""
     repository(project.folder)
     base = committed(project.folder, {"README.md": "x", ".gitignore": ".evalgate\n__pycache__\n"})
-    build(project, categories=SIZES, gate=STRICT)
+    build(project, categories=SIZES, gate=gate)
     as_pull_request(project, monkeypatch)
     found = verdict(project)
     assert (found["verdict"], found["exit_code"], found["rules_commit"]) == ("no_baseline", 0, None)
@@ -202,6 +204,7 @@ def test_rules_of_the_base_that_cannot_be_used_end_the_run_before_a_call(
         )
     else:
         assert (found["verdict"], found["exit_code"]) == ("no_baseline", 0)
+        assert found["reason"].endswith("; judged by its own rules, since the base cannot be seen")
         assert f"What this change alters about its own rules is not known: {why}." in found["notes"]
 
 
@@ -222,6 +225,29 @@ def test_a_base_that_the_clone_lacks_and_nobody_can_give_is_no_base_without_rule
     found = verdict(project)
     assert found["verdict"] == expected
     assert "is not known" in " ".join(found["notes"]) or "cannot be had" in found["reason"]
+
+
+def test_a_checkout_of_depth_1_asks_its_remote_for_the_rules_of_the_base(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a job of GitHub's has it; the clone stays as shallow as it was."""
+    base = recorded(project, gate=STRICT)
+    rules(project, NOTHING_HELD)
+    break_it(project)
+    as_pull_request(project, monkeypatch)
+    merge, folder = git(project.folder, "rev-parse", "HEAD"), project.folder
+    origin = folder.parent / "origin.git"
+    shutil.move(folder / ".git", origin)
+    for key in ("uploadpack.allowAnySHA1InWant", "uploadpack.allowFilter", "core.bare"):
+        git(origin, "config", key, "true")
+    git(folder, "init", "--quiet")
+    git(folder, "remote", "add", "origin", origin.as_uri())
+    git(folder, "fetch", "--quiet", "--depth=1", "origin", merge)
+    git(folder, "checkout", "--quiet", "--force", merge)
+    found = verdict(project)
+    assert (found["verdict"], found["rules_commit"]) == ("fail", base)
+    assert len(found["changes"]) == 4
+    assert git(folder, "rev-list", "--all", "HEAD") == merge
 
 
 def test_without_a_key_the_base_says_whether_that_is_let_through(

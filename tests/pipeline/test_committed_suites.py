@@ -8,7 +8,7 @@ from glob import glob
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from repositories import CONFIG, EVALSET, SUITE, committed, git, repository, written
 
@@ -187,6 +187,7 @@ NAMES = st.sampled_from(["a", "b.yaml", ".h", "ab.yaml", "x"])
 PARTS = st.sampled_from(["a", "*", "**", "*.yaml", "?", ".h", "[ab]", "b.yaml", ".*"])
 
 
+@settings(max_examples=50)
 @given(
     st.sets(st.lists(NAMES, min_size=1, max_size=4).map("/".join), max_size=6), st.lists(PARTS, min_size=1, max_size=4)
 )
