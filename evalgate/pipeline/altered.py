@@ -19,10 +19,17 @@ _LOUDNESS = get_args(CommentWhen)
 _ORDER = (Effect.WEAKENS, Effect.STRENGTHENS, Effect.NEITHER)
 
 
-def altered(before: Committed, after: Config, evalset: Callable[[], EvalSet] | None) -> tuple[RuleChange, ...]:
+def altered(
+    before: Committed,
+    after: Config,
+    evalset: Callable[[], EvalSet] | None,
+    *,
+    digest: Callable[[str], str | None] | None = None,
+) -> tuple[RuleChange, ...]:
     """Everything that differs, what weakens first.
 
-    evalset: gives that of the change; None: it is not known, and neither it nor its scorers are compared.
+    evalset: gives that of the change; None: it is not known, and neither it nor its scorers are compared. digest: gives
+    the SHA-256 of a file of the change, named from its configuration's folder; None: it lies on disk.
     """
     found = [
         *gate.rule_changes(before.config.rules, after.rules),
@@ -30,18 +37,19 @@ def altered(before: Committed, after: Config, evalset: Callable[[], EvalSet] | N
         *_settings(before.config, after),
     ]
     if evalset is not None and before.unread is None:
-        found += _sets(before, Sets(evalset=evalset(), base_dir=after.base_dir))
+        digest = digest or (lambda name: _digest(after.base_dir / name))
+        found += _sets(before, Sets(evalset=evalset(), base_dir=after.base_dir), digest)
     return tuple(sorted(found, key=lambda change: _ORDER.index(change.effect)))
 
 
-def _sets(before: Committed, after: Sets) -> Iterator[RuleChange]:
+def _sets(before: Committed, after: Sets, digest: Callable[[str], str | None]) -> Iterator[RuleChange]:
     then = None
     if before.evalset is not None:
         then = Sets(evalset=before.evalset, base_dir=before.config.base_dir)
         yield from case_changes(then, after)
     files = after.own_files() if then is None else after.own_files() & then.own_files()
     for name in sorted(files):
-        old, new = before.digest(name), _digest(after.base_dir / name)
+        old, new = before.digest(name), digest(name)
         if old != new:
             yield RuleChange(
                 kind="own_scorer",

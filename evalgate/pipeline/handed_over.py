@@ -82,11 +82,16 @@ def start(base: str | None, pull: Pull, github: GitHub, git: Line) -> str | Lost
     """Where the search for a baseline begins: the commit of the base branch that the head was merged with.
 
     base: as `merged_with` gives it. A fork can make merges of its own, with any parent: it counts only where it lies on
-    the branch that the pull request is to go into. Else the merge base, by GitHub's word.
+    the branch that the pull request is to go into. Else where it left that branch.
     """
     tip = git.tip(pull.base_branch) if base is not None and pull.base_branch else None
     if base is not None and tip is not None and base in git.first_parents(tip, FARTHEST):
         return base
+    return left_base(pull, github)
+
+
+def left_base(pull: Pull, github: GitHub) -> str | Lost:
+    """The commit at which the pull request left the branch that it is to go into, by GitHub's word."""
     try:
         return github.merge_base(pull.base_branch, pull.head_sha)
     except NotFoundError:

@@ -34,9 +34,10 @@ from evalgate.history.branch import Branch
 from evalgate.history.remote import Remote
 from evalgate.history.result_file import Handed, Unrun
 from evalgate.pipeline.committed import Committed, suite_at
-from evalgate.pipeline.handed_over import NothingLeft, as_known_here, fetch, merged_with, start
+from evalgate.pipeline.handed_over import NothingLeft, as_known_here, fetch, left_base, merged_with, start
 from evalgate.pipeline.judge import Judged, Place, compared_with, judge
 from evalgate.pipeline.load import DEFAULT_CONFIG
+from evalgate.pipeline.proposed import proposed
 from evalgate.pipeline.pulling import take
 from evalgate.pipeline.sensitivity import with_detectable
 from evalgate.pipeline.suite import open_history
@@ -210,9 +211,8 @@ class _Stage:
         except InputError as fault:
             raise _Refused(fault.faults) from fault
         git = _Afar(lambda: self.remote, self.trigger.here.evaluated_sha)
-        place = _MergedInto(
-            repository=None, situation=self.trigger.situation, line=git, begin=start(base, pull, self.github, git)
-        )
+        begin = start(base, pull, self.github, git)
+        place = _MergedInto(repository=None, situation=self.trigger.situation, line=git, begin=begin)
         number = f"{self.trigger.situation.run_id}-{self.trigger.situation.run_attempt}"
         config_path = self.options.config.as_posix()
         run = as_known_here(handed.run, self.evalset, id=number, created=self.now, config=config_path)
@@ -223,6 +223,8 @@ class _Stage:
             # Readers know the branch, not the file that it was put into for a moment.
             reason = against.baseline.reason.replace(history.place, name)
             against = replace(against, baseline=Missing(reason=reason))
+        ruling = proposed(config, self.remote, pull, base=left_base(pull, self.github), path=config_path)
+        against = replace(against, ruling=ruling)
         return judge(run, with_detectable(run, against), now=self.now), None
 
     # ---- posting ------------------------------------------------------------------------------------------

@@ -222,6 +222,45 @@ def test_names_are_inert_whatever_they_are(world: World, case_id: str, category:
     assert not any(found in body for found in ("@a", "@1", "](http", "\u202e", "\u200b"))
 
 
+def proposing(world: World, files: dict[str, str]) -> list[str]:
+    """The comments on a pull request whose head has these files as well."""
+    clone = world.repository.clone
+    git(clone, "checkout", "--quiet", "--detach", world.repository.main[-1])
+    for name, text in files.items():
+        (clone / name).write_text(text)
+    git(clone, "add", ".")
+    git(clone, "commit", "--quiet", "-m", "from a fork")
+    head = git(clone, "rev-parse", "HEAD")
+    git(clone, "push", "--quiet", "--force", "origin", "HEAD:refs/pull/7/head")
+    world.github.add_pull(7, head, repository=FORK, branch="kinder")
+    world.github.merge_bases["main", head] = world.repository.main[-1]
+    world.event = {"head_sha": head}
+    world.leave(world.run(commit=head))
+    return world.comment()
+
+
+def test_what_it_would_weaken_is_told_although_it_does_not_count_yet(world: World) -> None:
+    """Floors, cases and expected answers of the pull request's own files, compared and not executed."""
+    weaker = CONFIG.replace("each_category: {max_drop: 0.05}", "each_category: {max_drop: 0.9}")
+    cases = evalset().replace("id: facts-1, category: facts", "id: facts-1, category: safety")
+    scorer = "def judge(case, output):\n    raise SystemExit('executed')\n"
+    (body,) = proposing(world, {"evalgate.yaml": weaker, "evalsets/bot.yaml": cases, "scorer.py": scorer})
+    assert "<b>PASS</b>" in body or "**PASS**" in body
+    assert "once merged, this change weakens the rules in" in body
+    assert "This change also alters how it is judged" in body and "facts-1" in body and "0.9" in body
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: &a [*a, *a]\n", "version: 1\nsuite: '@everyone evil'\n", "[" * 5_000, "\0", "gate: {overall: evil}\n"],
+)
+def test_files_of_a_stranger_that_cannot_be_read_are_told_without_a_word_of_them(world: World, text: str) -> None:
+    """And the verdict stands: those files decide nothing."""
+    (body,) = proposing(world, {"evalgate.yaml": text})
+    assert "PASS" in body and "evil" not in body
+    assert "is not known: its files, or those of its base, cannot be read" in body.replace("<!-- -->", "")
+
+
 # ---- what is refused ----------------------------------------------------------------------------------------
 
 
