@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
+from evalgate.errors import Fault, InputError
+
 README = "README.md"
 
 VERSION = "v1"
@@ -86,15 +88,22 @@ def of(path: str) -> Name:
 
 
 def run_path(run_id: str, *, created: datetime, commit: str | None, by: By) -> str:
-    """Where a run's file belongs."""
+    """Where a run's file belongs. Raises InputError for an id that cannot stand in a path."""
     at = commit if commit is not None and _COMMIT.fullmatch(commit) else "none"
     made = "local" if by.ci_run is None else str(by.ci_run)
-    return f"{VERSION}/runs/{month_of(created)}/{at}-{made}-{by.attempt}-{run_id}.evalrun"
+    return _checked(f"{VERSION}/runs/{month_of(created)}/{at}-{made}-{by.attempt}-{run_id}.evalrun", run_id)
 
 
 def event_path(kind: str, run_id: str, *, created: datetime, content: bytes) -> str:
-    """Where an event's file belongs: what says the same has the same name."""
-    return f"{VERSION}/events/{month_of(created)}/{kind}-{run_id}-{digest_of(content)}.json"
+    """Where an event's file belongs: what says the same has the same name. Raises InputError as `run_path`."""
+    return _checked(f"{VERSION}/events/{month_of(created)}/{kind}-{run_id}-{digest_of(content)}.json", run_id)
+
+
+def _checked(path: str, run_id: str) -> str:
+    if of(path).kind in (Kind.RUN, Kind.EVENT):
+        return path
+    what = f"{run_id[:80]!r} is no id that could name a file on the branch"
+    raise InputError(Fault(where="run", what=what, hint="Ids have letters, digits and . _ : -, at most 64 of them."))
 
 
 def pack_paths(month: str, content: bytes) -> tuple[str, str]:

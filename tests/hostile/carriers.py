@@ -12,11 +12,13 @@ from evalgate import gate
 from evalgate.gate.explain import Explanation, explain
 from evalgate.records import (
     CaseRef,
+    Effect,
     Exceptions,
     Failed,
     Pinned,
     Quarantined,
     Result,
+    RuleChange,
     Run,
     RunRow,
     Score,
@@ -46,6 +48,9 @@ class Story:
     exempt: Exceptions = Exceptions()
     path: str = "/tmp/report/verdict.json"
     """Of a report file, as a step's output names it."""
+    changes: tuple[RuleChange, ...] = ()
+    """What the change alters about how it is judged."""
+    rules_commit: str | None = None
     carriers: tuple[str, ...] = ()
     """Where somebody has written into it."""
 
@@ -54,7 +59,8 @@ class Story:
         return Pinned(runs=(self.baseline,), why=self.why)
 
     def verdict(self) -> Verdict:
-        return gate.decide(self.candidate, self.pinned, RULES, exempt=self.exempt, now=NOON)
+        made = gate.decide(self.candidate, self.pinned, RULES, exempt=self.exempt, now=NOON)
+        return replace(made, changes=self.changes, rules_commit=self.rules_commit)
 
     def report(self, verdict: Verdict) -> Report:
         return model.build(
@@ -185,6 +191,13 @@ def _failure(story: Story, text: str) -> Story:
     return replace(story, candidate=replace(story.candidate, results=results))
 
 
+def _altered(story: Story, text: str) -> Story:
+    change = RuleChange(
+        kind="rule", where=text, effect=Effect.WEAKENS, sentence=text, before=text, after=text, cases=(text,)
+    )
+    return replace(story, changes=(change,), rules_commit=text)
+
+
 def _exempt(story: Story, text: str) -> Story:
     soon = date(2026, 12, 1)
     waiver = Waiver(category="plain", before=0.9, drop=0.1, owner=text, reason=text, expires=soon)
@@ -218,6 +231,7 @@ CARRIERS: Mapping[str, Carrier] = {
     ),
     "why this baseline": lambda story, text: replace(story, why=text),
     "waiver": _exempt,
+    "changed rule": _altered,
     "next step": lambda story, text: replace(story, next_step=text),
     "command": lambda story, text: replace(story, reproduce=(text,), store=text),
     "report's path": lambda story, text: replace(story, path=f"/tmp/{text}/verdict.json"),

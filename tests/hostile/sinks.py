@@ -18,15 +18,16 @@ from workflow_commands import commands
 
 from evalgate.errors import EvalgateError, Fault, InputError, StoreError
 from evalgate.gate.explain import Explanation
+from evalgate.github import checks
 from evalgate.github.actions import Annotation, annotation_commands, tell_faults, write_outputs
 from evalgate.github.annotate import annotate
 from evalgate.github.comment import Marker
 from evalgate.github.verdict_file import read_verdict
 from evalgate.harmless import INVISIBLE, UNENCODABLE, LogStream, log_safe
-from evalgate.history import run_file
+from evalgate.history import branch_names, result_file, run_file
 from evalgate.history.store import History
 from evalgate.records import Run, RunRow, Verdict
-from evalgate.report import explanation, junit, machine, markdown, sides, terminal
+from evalgate.report import explanation, foreign, junit, machine, markdown, sides, terminal
 from evalgate.report.model import Report
 from evalgate.report.pen import Pen
 
@@ -74,6 +75,8 @@ class Written:
         story = self.story
         return {
             "report": markdown.render(self._report),
+            "summary": markdown.render_summary(self._report),
+            "fork's comment": f"{self._banner}\n{markdown.render(self._report)}",
             "explanation": explanation.render(self._report, self._explained, format="markdown"),
             "compare": sides.compare(story.baseline, story.candidate, format="markdown"),
             "show": sides.show(story.candidate, format="markdown"),
@@ -93,8 +96,31 @@ class Written:
         }
 
     @cached_property
+    def _banner(self) -> str:
+        run = self.story.candidate
+        url = "https://github.com/octo-org/repo/actions/runs/1"
+        text = foreign.banner(whose="a fork", run_url=url, branch=run.branch or "main", commit=run.commit or "c0ffee")
+        # The link and the alert are ours.
+        return text.replace(f"[a run]({url})", "a run").replace("[!IMPORTANT]", "")
+
+    @cached_property
     def junit(self) -> str:
         return junit.render(self._report, self.story.candidate)
+
+    @cached_property
+    def annotations(self) -> list[Annotation]:
+        """What is shown beside the diff."""
+        (self.folder / "junit.xml").write_text(self.junit, encoding="utf-8")
+        (self.folder / "verdict.json").write_text(self.documents["verdict"], encoding="utf-8")
+        try:
+            verdict = read_verdict(self.folder / "verdict.json", max_bytes=100_000_000)
+        except InputError:
+            verdict = None  # a name that no verdict of ours has: refused, and told as such
+        made = annotate(verdict, 1, junit=self.folder / "junit.xml", roots=[self.folder])
+        told = Annotation(
+            level="notice", title=self.story.candidate.suite, message=self.story.why, file="a.yaml", line=3
+        )
+        return [told, *made]
 
 
 def in_the_log(written: Written) -> Iterator[str]:
@@ -195,15 +221,7 @@ def in_junit(written: Written) -> Iterator[str]:
 
 def in_annotations(written: Written) -> Iterator[str]:
     """Annotations and faults that the action's step tells: one command of ours each, and no other."""
-    (written.folder / "junit.xml").write_text(written.junit, encoding="utf-8")
-    (written.folder / "verdict.json").write_text(written.documents["verdict"], encoding="utf-8")
-    try:
-        verdict = read_verdict(written.folder / "verdict.json", max_bytes=100_000_000)
-    except InputError:
-        verdict = None  # a name that no verdict of ours has: refused, and told as such
-    made = annotate(verdict, 1, junit=written.folder / "junit.xml", roots=[written.folder])
-    told = Annotation(level="notice", title=written.story.candidate.suite, message=written.story.why, file="a")
-    lines = annotation_commands([*made, told])
+    lines = annotation_commands(written.annotations)
     found = [name for name, _ in commands("\n".join(lines))]
     if any("\n" in line or "\r" in line for line in lines) or len(found) != len(lines):
         yield f"{len(lines)} annotations are {len(found)} commands"
@@ -234,6 +252,39 @@ def in_the_run_file(written: Written) -> Iterator[str]:
             yield "a model's words are in a file without texts"
     if left := [found.name for found in written.folder.iterdir() if found.name.startswith(".")]:
         yield f"left behind: {left}"
+
+
+def in_the_result_file(written: Written) -> Iterator[str]:
+    """What a fork's run hands over, and this repository's job reads: the same ids, no text, or a refusal."""
+    run, file = written.story.candidate, written.folder / "result.json"
+    try:
+        result_file.write(file, run.suite, run)
+        handed = result_file.read(file.read_bytes(), where="result.json")
+    except (StoreError, InputError):
+        return
+    if handed.run is None or [ref.id for ref in handed.run.cases] != [ref.id for ref in run.cases]:
+        yield "another run is read than was written"
+    elif any(result.output and (result.output.text or result.output.data) for result in handed.run.results):
+        yield "a model's words are in it"
+
+
+def in_a_path_of_the_branch(written: Written) -> Iterator[str]:
+    """Where a run lies on the history's branch: where runs lie, under its own id, or nowhere."""
+    run = written.story.candidate
+    try:
+        path = branch_names.run_path(run.id, created=run.created, commit=run.commit, by=branch_names.By(ci_run=1))
+    except InputError:
+        return
+    if path.count("/") != 4 or not path.startswith("v1/runs/2026/11/") or not path.isprintable() or ".git/" in path:
+        yield f"it lies at {path!r}"
+
+
+def in_a_check_run(written: Written) -> Iterator[str]:
+    """A check run's annotations: at a line of a file inside, texts that can be seen."""
+    for row in map(checks._row, written.annotations):
+        texts = (row["title"], row["message"])
+        if any(INVISIBLE.search(text) or "\n" in text for text in texts) or len(row["title"]) > 255:
+            yield f"another annotation: {row!r}"
 
 
 def in_the_store(written: Written) -> Iterator[str]:
@@ -271,7 +322,10 @@ SINKS: Mapping[str, Sink] = {
     "JSON": in_json,
     "JUnit XML": in_junit,
     "annotations": in_annotations,
+    "check run": in_a_check_run,
     "run file": in_the_run_file,
+    "result file": in_the_result_file,
+    "path on the branch": in_a_path_of_the_branch,
     "history store": in_the_store,
 }
 

@@ -13,8 +13,11 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from listening import listening
 
 from evalgate.cli import call
+from evalgate.endpoints import Opening
+from evalgate.endpoints.chat_completions import OpenAI
 from evalgate.history import run_file
 from evalgate.history.store import History
 from evalgate.masking import MASK, Masker, secrets_in
@@ -198,3 +201,79 @@ def test_nothing_that_a_run_leaves_behind_holds_a_secret(
     scores = {result.case_id: getattr(result, "score", None) for result in kept.results}
     assert scores == {**dict.fromkeys(spellings, 1.0), "fails": None}
     assert not list((tmp_path / ".evalgate").rglob("*.jsonl*")), "the journal is gone with the run"
+
+
+OPENAI = """
+version: 1
+suite: s
+evalsets: [set.yaml]
+endpoint:
+  kind: openai
+  base_url: {url}/v1?sig=${{URL_SIG}}
+  model: m
+  api_key_env: TEAM
+  headers: {{x-api-key: "${{OTHER_KEY}}"}}
+run: {{max_retries: 0, concurrency: 1}}
+gate: {{limits: {{error_rate: 1.0}}}}
+history: {{store: "sqlite:///h.db"}}
+"""
+KEYS = {"TEAM": "team/key+0123456789", "OTHER_KEY": "other-key-0123456789", "URL_SIG": "sig-0123456789abc"}
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 429, 500])
+@pytest.mark.parametrize("command", ["run", "run --dry-run", "validate", "doctor", "run --shard 1/1"])
+def test_nothing_that_a_command_says_or_leaves_holds_a_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, status: int
+) -> None:
+    """The server repeats every header in its answer, or in its refusal, encoded in one way or another."""
+    if command != "run" and status not in (200, 401):
+        return
+    with listening() as server:
+        server.status = status
+
+        def told(heard: Mapping[str, str]) -> object:
+            said = json.dumps({"headers": heard, "encoded": [spell(key) for key in KEYS.values() for spell in ENCODED]})
+            message = {"content": said, "tool_calls": [{"function": {"name": "f", "arguments": said}}]}
+            if status == 200:
+                return {"choices": [{"message": message}], "model": said, "id": said, "system_fingerprint": said}
+            return {"error": {"message": said, "code": said, "param": said}}
+
+        server.body = told
+        for name, text in (
+            ("evalgate.yaml", OPENAI.format(url=server.url)),
+            ("set.yaml", "name: s\nscorers: [exact]\ncases: [{id: a, category: c, input: x, expected: x}]\n"),
+        ):
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("EVALGATE_CACHE_DIR", str(tmp_path / "cache"))
+        for name, key in KEYS.items():
+            monkeypatch.setenv(name, key)
+        call(command.split())
+    told_all = capsys.readouterr()
+    left = {"stdout": told_all.out, "stderr": told_all.err}
+    left |= {str(file): file.read_bytes().decode("latin-1") for file in tmp_path.rglob("*") if file.is_file()}
+    if (tmp_path / "h.db").exists() and command == "run":
+        with History.open("sqlite:///h.db") as history:
+            left["history"] = repr(history.read_run("latest"))
+            assert MASK in left["history"]
+    for place, text in left.items():
+        if place.endswith((".evalrun", ".evalshard")):
+            text = repr(run_file.read(Path(place)).run)
+        for spelt in (spell(key) for key in KEYS.values() for spell in ENCODED):
+            assert spelt not in text, (place, spelt)
+
+
+ENCODED = (
+    lambda key: key,
+    lambda key: base64.b64encode(key.encode()).decode(),
+    lambda key: key.encode().hex(),
+    lambda key: quote(key, safe=""),
+)
+
+
+def test_no_settings_show_what_is_secret_in_them() -> None:
+    """Neither as text, nor as what makes a version."""
+    settings = OpenAI(base_url=f"https://x.example/v1?sig={SECRET}", model="m", headers={"x-api-key": SECRET})
+    opening = Opening(base_dir=Path(), environ={"K": SECRET}, concurrency=1, timeout_s=1)
+    seen = (repr(settings), str(settings), repr(opening), repr(settings.identity(Path())), repr(Masker([SECRET])))
+    assert [text for text in (*seen, repr(settings.determinants(Path()))) if SECRET in text] == []
