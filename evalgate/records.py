@@ -614,9 +614,9 @@ class Effect(StrEnum):
 ChangeKind: TypeAlias = Literal[
     "min", "max_drop", "proof", "critical", "limit", "alpha", "baseline_runs", "max_baseline_age_days", "max_epochs",
     "max_extra_calls", "confirm", "pass_mark", "anchor", "removed_categories", "when", "rules_from", "waiver",
-    "quarantine", "cases_removed", "cases_added", "expected", "content", "categories", "cluster", "critical_case",
-    "scorers", "scorer_options", "scorer_weights", "own_scorer", "judge", "baseline_endpoint", "key_host", "key_name",
-    "suite", "history", "epochs", "comment",
+    "quarantine", "cases_removed", "cases_added", "expected", "content", "categories", "tags", "cluster",
+    "critical_case", "scorers", "scorer_options", "scorer_weights", "own_scorer", "judge", "baseline_endpoint",
+    "key_host", "key_name", "endpoint", "suite", "history", "epochs", "comment",
 ]  # fmt: skip
 """What of the rules was altered (docs/gate.md says what each is)."""
 

@@ -48,14 +48,14 @@ def _sets(before: Committed, after: Sets, digest: Callable[[str], str | None]) -
         then = Sets(evalset=before.evalset, base_dir=before.config.base_dir)
         yield from case_changes(then, after)
     files = after.own_files() if then is None else after.own_files() & then.own_files()
-    for name in sorted(files):
+    for name in sorted(name for name in files if before.holds(name)):
         old, new = before.digest(name), digest(name)
         if old != new:
             yield RuleChange(
                 kind="own_scorer",
                 where=name,
                 effect=Effect.WEAKENS,
-                sentence=f"the scorer {name} edited: what it judges is not compared",
+                sentence=f"the scorer {name} is another: what it judges is not compared",
                 before=None if old is None else old[:12],
                 after=None if new is None else new[:12],
             )
@@ -75,6 +75,14 @@ def _settings(before: Config, after: Config) -> Iterator[RuleChange]:
     if before.suite != after.suite:
         what = "suite renamed: its history is another"
         yield _weaker("suite", "suite", what, before.suite, after.suite)
+    kinds = [_mapping(side.raw, "endpoint").get("kind") for side in (before, after)]
+    if kinds[0] != kinds[1]:
+        # Recorded answers do not change, whatever the change does.
+        effect = Effect.WEAKENS if kinds[1] == "replay" else Effect.NEITHER
+        what = "kind of endpoint that is tested"
+        yield RuleChange(
+            kind="endpoint", where="endpoint.kind", effect=effect, sentence=what, before=kinds[0], after=kinds[1]
+        )
     for key in ("endpoint", "judge", "baseline_endpoint"):
         yield from _keys_way(key, _mapping(before.raw, key), _mapping(after.raw, key))
     yield from _another(

@@ -29,6 +29,7 @@ class _Known:
     rest: str
     """Fingerprint of whatever else is asked or handed to a scorer."""
     scorers: tuple[Spec, ...]
+    tags: frozenset[str]
     critical: bool
     cluster: str | None
 
@@ -68,6 +69,7 @@ def _known(case: Case, scorers: tuple[Spec, ...]) -> _Known:
         expected=fingerprint(case.expected),
         rest=fingerprint([case.input, case.messages, case.context, case.metadata]),
         scorers=scorers,
+        tags=frozenset(case.tags),
         critical=case.critical,
         cluster=case.cluster,
     )
@@ -82,6 +84,7 @@ def case_changes(before: Sets, after: Sets) -> list[RuleChange]:
         *_one_sided(then, now),
         *_edited(then, now, both),
         *_moved(then, now, both),
+        *_tagged(then, now, both),
         *_critical(then, now, both),
         *_judged_otherwise(then, now, both),
     ]
@@ -156,6 +159,27 @@ def _moved(then: Mapping[str, _Known], now: Mapping[str, _Known], both: Sequence
     if clusters:
         what = f"{count(len(clusters), 'case')} in another cluster"
         yield RuleChange(kind="cluster", where="cases", effect=Effect.NEITHER, sentence=what, cases=tuple(clusters))
+
+
+def _tagged(then: Mapping[str, _Known], now: Mapping[str, _Known], both: Sequence[str]) -> Iterator[RuleChange]:
+    """Cases that a run of one tag (`--tag`) has no longer, or has now."""
+    lost: dict[str, list[str]] = {}
+    won: dict[str, list[str]] = {}
+    for case_id in both:
+        old, new = then[case_id].tags, now[case_id].tags
+        for tag in old - new:
+            lost.setdefault(tag, []).append(case_id)
+        for tag in new - old:
+            won.setdefault(tag, []).append(case_id)
+    for effect, verb, found in ((Effect.WEAKENS, "without", lost), (Effect.NEITHER, "with", won)):
+        for tag, members in sorted(found.items()):
+            yield RuleChange(
+                kind="tags",
+                where="cases: tags",
+                effect=effect,
+                sentence=f"{count(len(members), 'case')} {verb} the tag {tag}",
+                cases=tuple(members),
+            )
 
 
 def _critical(then: Mapping[str, _Known], now: Mapping[str, _Known], both: Sequence[str]) -> Iterator[RuleChange]:

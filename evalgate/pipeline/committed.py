@@ -58,11 +58,19 @@ class Committed:
     """Why its eval sets cannot be read; None where they can, or where they are those of the folder, to the byte."""
     files: Files = field(repr=False)
 
+    def holds(self, name: str) -> bool:
+        """Whether a file that is named from the configuration's folder would lie in the repository."""
+        path = self._path(name)
+        return not posixpath.isabs(path) and path.split("/")[0] != ".."
+
     def digest(self, name: str) -> str | None:
-        """SHA-256 of a file that is named from the configuration's folder; None where it cannot be had."""
-        path = posixpath.normpath(posixpath.join(self.config.base_dir.as_posix(), name))
+        """SHA-256 of such a file; None where there is none."""
+        path = self._path(name)
         content = self.files.read_all(self.commit, [path]).get(path)
         return None if content is None else hashlib.sha256(content).hexdigest()
+
+    def _path(self, name: str) -> str:
+        return posixpath.normpath(posixpath.join(self.config.base_dir.as_posix(), name))
 
 
 def config_at(files: Files, commit: str, path: str) -> Config:

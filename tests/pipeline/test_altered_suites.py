@@ -64,6 +64,7 @@ def test_nothing_altered_is_nothing_told(folder: Path) -> None:
         (bot("id: s-2,", "id: s-2, category: [safety, tone],"), "categories", NEITHER, "1 case of more", ("s-2",)),
         (bot("category: safety", "category: tone"), "categories", WEAKENS, "2 cases of other", ("s-1", "s-2")),
         (bot("id: s-2,", "id: s-2, critical: true,"), "critical_case", STRENGTHENS, "1 case now critical", ("s-2",)),
+        (bot("id: s-2,", "id: s-2, tags: [slow],"), "tags", NEITHER, "1 case with the tag slow", ("s-2",)),
         (bot("id: s-2,", "id: s-2, cluster: a,"), "cluster", NEITHER, "1 case in another cluster", ("s-2",)),
         (bot("[exact]", "[contains]"), "scorers", WEAKENS, "other scorers of 2 cases", ("s-1", "s-2")),
         (bot("[exact]", "[{exact: {ignore_case: true}}]"), "scorer_options", WEAKENS, "other options", ("s-1", "s-2")),
@@ -75,6 +76,8 @@ def test_nothing_altered_is_nothing_told(folder: Path) -> None:
         (config("${NOT_SET_EITHER}", "sqlite:///x.db"), "history", WEAKENS, "where earlier runs", ()),
         (config("gate:", "run: {epochs: 3}\ngate:"), "epochs", NEITHER, "how often each case", ()),
         (config("gate:", "comment: {when: never}\ngate:"), "comment", WEAKENS, "when a pull request", ()),
+        (config("kind: openai", "kind: replay"), "endpoint", WEAKENS, "kind of endpoint that is tested", ()),
+        (config("kind: openai", "kind: http"), "endpoint", NEITHER, "kind of endpoint that is tested", ()),
         (config("MODEL_KEY", "OTHER_KEY"), "key_name", WEAKENS, "key that `endpoint` sends", ()),
         (config("${NOT_SET_ANYWHERE}", "https://evil.example/v1"), "key_host", WEAKENS, "host that the key", ()),
         (config("gate:", "judge: {kind: openai, model: j}\ngate:"), "judge", WEAKENS, "the model that judges", ()),
@@ -93,6 +96,21 @@ def test_each_alteration_is_told(
 def test_a_case_that_is_no_longer_critical_weakens(folder: Path) -> None:
     (change,) = told(folder, bot("id: s-2,", "id: s-2, critical: true,"), SUITE)
     assert (change.kind, change.effect, change.before, change.after) == ("critical_case", WEAKENS, True, False)
+
+
+def test_a_case_that_loses_its_tag_is_no_longer_selected_by_it(folder: Path) -> None:
+    """A job that runs `--tag smoke` would not have it any more."""
+    (change,) = told(
+        folder, bot("id: s-2,", "id: s-2, tags: [smoke, slow],"), bot("id: s-2,", "id: s-2, tags: [slow],")
+    )
+    assert (change.kind, change.effect, change.sentence) == ("tags", WEAKENS, "1 case without the tag smoke")
+
+
+def test_a_scorer_outside_the_repository_is_no_part_of_a_change(folder: Path) -> None:
+    """What it was at a commit is not known; that its name changes would be told."""
+    written(folder.parent, {"outside.py": "def judge(case, output):\n    return 1.0\n"})
+    uses = bot("[exact]", '["../../outside.py:judge"]')
+    assert told(folder, uses, {}) == []
 
 
 def test_numbers_and_names_say_what_was_and_what_is(folder: Path) -> None:
