@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -238,9 +238,14 @@ CARRIERS: Mapping[str, Carrier] = {
 }
 
 
-def carried(text: str, carriers: Mapping[str, Carrier] = CARRIERS) -> Story:
+def carried(text: str, carriers: Iterable[str] = CARRIERS) -> Story:
     """The story with this text in each of these places."""
+    return telling(dict.fromkeys(carriers, text))
+
+
+def telling(texts: Mapping[str, str]) -> Story:
+    """The story with these texts, by what carries them."""
     story = benign()
-    for carry in carriers.values():
-        story = carry(story, text)
-    return replace(story, carriers=tuple(carriers))
+    for name, text in texts.items():
+        story = CARRIERS[name](story, text)
+    return replace(story, carriers=tuple(texts))

@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from builders import NOON
-from carriers import CARRIERS, Story, carried
+from carriers import Story, carried
 from readers import Page, outputs_of
 from workflow_commands import commands
 
@@ -73,11 +73,12 @@ class Written:
     def pages(self) -> dict[str, str]:
         """Markdown, by what writes it."""
         story = self.story
+        report = markdown.render(self._report)
+        explained = explanation.render(self._report, self._explained, format="markdown")
         return {
-            "report": markdown.render(self._report),
             "summary": markdown.render_summary(self._report),
-            "fork's comment": f"{self._banner}\n{markdown.render(self._report)}",
-            "explanation": explanation.render(self._report, self._explained, format="markdown"),
+            "fork's comment": f"{self._banner}\n{report}",
+            "explanation": explained.removeprefix(report.rstrip("\n")),  # which the comment has
             "compare": sides.compare(story.baseline, story.candidate, format="markdown"),
             "show": sides.show(story.candidate, format="markdown"),
             "history": sides.history((self._row,), format="markdown"),
@@ -176,7 +177,7 @@ def in_markdown(written: Written) -> Iterator[str]:
             yield f"{name}: {happening}"
         if more := page.shape - usual[name]:
             yield f"{name}: it has more {more}"
-        if len(text.encode()) > 65_536 and name in ("report", "explanation"):
+        if len(text.encode()) > 65_536 and name == "fork's comment":
             yield f"{name}: {len(text.encode())} bytes"
 
 
@@ -333,5 +334,5 @@ SINKS: Mapping[str, Sink] = {
 @cache
 def shapes(carriers: tuple[str, ...]) -> Mapping[str, Counter[str]]:
     """How often each page has what it is made of where the same carriers hold a word."""
-    story = carried("word", {name: CARRIERS[name] for name in carriers})
+    story = carried("word", carriers)
     return {name: Page(text).shape for name, text in Written(story, Path()).pages.items()}

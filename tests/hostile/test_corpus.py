@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from carriers import CARRIERS, benign, carried
-from corpus import ATTACKS, Attack
+from carriers import CARRIERS, benign, carried, telling
+from corpus import ATTACKS
 from sinks import SINKS, Written
 from workflow_commands import commands
 
+TOGETHER = 3
+"""Attacks in one story, each in a third of the carriers: in all of them, `benchmarks/github/attacks.py` puts each."""
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.kind}: {attack.name}")
-def test_no_attack_gets_through(attack: Attack, tmp_path: Path) -> None:
-    """Every carrier holds it at once; where a sink complains, the carriers are told apart."""
-    written = Written(carried(attack.text), tmp_path)
-    complaints = [f"{sink}: {complaint}" for sink, read in SINKS.items() for complaint in read(written)]
+STORIES = -(-len(ATTACKS) // TOGETHER)
+
+
+@pytest.mark.parametrize("number", range(STORIES))
+def test_no_attack_gets_through(number: int, tmp_path: Path) -> None:
+    """Whatever carries it, into whichever sink; where a sink complains, attacks and carriers are told apart."""
+    attacks = ATTACKS[number::STORIES]
+    carriers = {name: attacks[(place + number) % len(attacks)] for place, name in enumerate(CARRIERS)}
+    complaints = _complaints({name: attack.text for name, attack in carriers.items()}, tmp_path)
     if complaints:
-        guilty = [name for name in CARRIERS if _complaints(attack, name, tmp_path)]
-        pytest.fail(f"{attack.name} would: {attack.would}\nby {guilty}\n" + "\n".join(complaints[:10]))
+        guilty = [
+            f"{attack.kind}: {attack.name}, as {name}, would: {attack.would}"
+            for name, attack in carriers.items()
+            if _complaints({name: attack.text}, tmp_path)
+        ]
+        pytest.fail("\n".join([*guilty, *complaints[:10]]))
 
 
-def _complaints(attack: Attack, carrier: str, folder: Path) -> list[str]:
-    written = Written(carried(attack.text, {carrier: CARRIERS[carrier]}), folder)
-    return [complaint for read in SINKS.values() for complaint in read(written)]
+def _complaints(texts: Mapping[str, str], folder: Path) -> list[str]:
+    written = Written(telling(texts), folder)
+    return [f"{sink}: {complaint}" for sink, read in SINKS.items() for complaint in read(written)]
 
 
 def test_the_story_itself_gives_no_complaint(tmp_path: Path) -> None:
@@ -40,7 +51,7 @@ class Careless(Written):
         return self.story.why
 
     texts = property(lambda self: {"report": self.text})  # type: ignore[assignment]
-    pages = property(lambda self: {"report": f"> [!TIP]\n> all is well\n\n{self.text}\n"})  # type: ignore[assignment]
+    pages = property(lambda self: {"fork's comment": f"> [!TIP]\n> all is well\n\n{self.text}\n"})  # type: ignore[assignment]
     documents = property(lambda self: {"verdict": f'{{"verdict": "fail", "exit_code": 1, "x": "{self.text}"}}'})  # type: ignore[assignment]
     junit = property(lambda self: f'<testsuites tests="0" failures="0">{self.text}</testsuites>')  # type: ignore[assignment]
 
@@ -62,7 +73,7 @@ def test_the_sinks_would_find_what_gets_through(sink: str, kinds: tuple[str, ...
     for attack in asked:
         try:
             found = list(SINKS[sink](Careless(carried(attack.text), tmp_path)))
-        except (ValueError, KeyError):
+        except ValueError:
             found = ["it cannot be read"]
         if not found:
             missed.append(attack.name)
