@@ -86,9 +86,12 @@ class _Room:
     altered: int = 40
 
 
-_SUMMARY = _Room(
-    answers=1_000, listed=5_000, improved=10_000, regressed=10_000, passing=10_000, causes=1_000, notes=1_000,
-    commands=100, failing=10_000, sentences=1_000, limits=100, altered=1_000,
+_SUMMARY_LEVELS = tuple(
+    _Room(
+        answers=answers, listed=rows, improved=rows, regressed=rows, passing=rows, causes=rows, notes=rows,
+        commands=100, failing=rows, sentences=rows, limits=rows, altered=rows,
+    )
+    for answers, rows in ((1_000, 10_000), (0, 10_000), (0, 3_000), (0, 1_000))
 )  # fmt: skip
 _LEVELS = (
     _Room(),
@@ -127,7 +130,7 @@ def render(report: Report, *, budget: int = BUDGET) -> str:
 
 def render_summary(report: Report, *, budget: int = SUMMARY_BUDGET) -> str:
     """The same for a job's summary: as many rows as fit its larger budget, and open even where nothing has changed."""
-    return _fitting(report, (_SUMMARY, *_LEVELS), budget)
+    return _fitting(report, (*_SUMMARY_LEVELS, *_LEVELS), budget)
 
 
 def _fitting(report: Report, levels: Sequence[_Room], budget: int) -> str:
