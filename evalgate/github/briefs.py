@@ -68,5 +68,5 @@ def without_verdict(why: str, situation: Situation) -> str:
         f"> **NOT EVALUATED**: there is no verdict on {situation.head_sha[:10]}: {why}.\n"
         f">\n"
         f"> **Next:** See [the job's log]({situation.run_url}), mend it, and run the job again or push.\n\n"
-        f"Nothing is known of this commit's quality. What this comment said of an earlier commit no longer holds.\n"
+        f"Nothing is known of this commit's quality; what was said here of an earlier one does not hold for it.\n"
     )

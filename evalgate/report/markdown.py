@@ -7,8 +7,9 @@ wrote is left out unless the report asks for it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from evalgate.records import EVERY_CASE, Finding, Status, VerdictName
@@ -27,7 +28,7 @@ from evalgate.report.model import (
     natural,
     told_limits,
 )
-from evalgate.report.numbers import count, interval, measure, metric_name, percent, points
+from evalgate.report.numbers import count, interval, measure, metric_name, money, percent, points
 from evalgate.report.pages import Passage, passage
 from evalgate.report.phrases import (
     CASE_LISTS,
@@ -37,7 +38,6 @@ from evalgate.report.phrases import (
     UNDECIDED,
     baseline_facts,
     baseline_line,
-    calls_and_cost,
     run_line,
     says_nothing_on_quality,
     short,
@@ -62,7 +62,7 @@ _SIGNS: dict[Status | None, str] = {
     Status.BREACH: "❌",
     Status.MISSING: "❌",
     Status.DRIFT: "🔶",
-    Status.INCONCLUSIVE: "❔",
+    Status.INCONCLUSIVE: "⚪",
     Status.INFO: "▫️",
     None: "▫️",
 }
@@ -81,15 +81,19 @@ class _Room:
     notes: int = 20
     commands: int = 10
     failing: int = 300
-    sentences: int = 20
+    sentences: int = 10
     limits: int = 20
     altered: int = 40
+    open: int = 5
+    """Categories in which nothing happened that are not folded."""
+    loud: int = 20
+    """The same of those in which something did."""
 
 
 _SUMMARY_LEVELS = tuple(
     _Room(
         answers=answers, listed=rows, improved=rows, regressed=rows, passing=rows, causes=rows, notes=rows,
-        commands=100, failing=rows, sentences=rows, limits=rows, altered=rows,
+        commands=100, failing=rows, sentences=rows, limits=rows, altered=rows, open=rows, loud=rows,
     )
     for answers, rows in ((1_000, 10_000), (0, 10_000), (0, 3_000), (0, 1_000))
 )  # fmt: skip
@@ -124,7 +128,8 @@ def render(report: Report, *, budget: int = BUDGET) -> str:
     if has_changed(report.verdict):
         return _fitting(report, _LEVELS, budget)
     line = _one_line(report)
-    folded = (markup.fold(line, "\n\n".join(_details(report, room))) + "\n" for room in _LEVELS)
+    rooms = (replace(room, open=room.passing) for room in _LEVELS)
+    folded = (markup.fold(line, "\n\n".join(_details(report, room))) + "\n" for room in rooms)
     return next((text for text in folded if len(text.encode()) <= budget), f"{line}\n")
 
 
@@ -146,9 +151,9 @@ def _fitting(report: Report, levels: Sequence[_Room], budget: int) -> str:
 def _details(report: Report, room: _Room) -> list[str]:
     """Everything below the verdict that has something to say."""
     parts = (
+        _sentences(report, room),
         _baseline(report),
         _categories(report, room),
-        _sentences(report, room),
         _limits(report, room),
         alterations.as_markdown(report.verdict, room.altered, room.listed),
         _flips(report, room),
@@ -177,7 +182,8 @@ def _one_line(report: Report) -> str:
     verdict = report.verdict
     suite = f" · {cell(verdict.suite, limit=NAME_LIMIT)}" if verdict.suite else ""
     notes = count(len(verdict.notes), "note") if verdict.notes else ""
-    facts = (NOTHING_CHANGED, baseline_facts(verdict), calls_and_cost(verdict), notes)
+    cost = f"cost {money(verdict.usage.cost_usd)}"
+    facts = (NOTHING_CHANGED, baseline_facts(verdict), cost, notes)
     told = [cell(verdict.reason, limit=SENTENCE_LIMIT), *(cell(fact, limit=SENTENCE_LIMIT) for fact in facts if fact)]
     return f"✅ <b>{cell(title(verdict))}</b>{suite}: {' · '.join([*told, *([_job(report)] if report.job else [])])}"
 
@@ -200,31 +206,54 @@ def _categories(report: Report, room: _Room) -> str:
     if not rows:
         return ""
     named = [row for row in rows if row.name != EVERY_CASE]
-    failing = [row for row in named if row.fails]
-    quiet = [row for row in named if not row.fails]
-    shown = [*failing[: room.failing], *quiet[: room.passing], *rows[len(named) :]]
-    made = markup.table(
-        ("category", "cases", "before", "after", "Δ points", "95 % interval", "status"),
-        map(_category, shown),
-        right=(1, 2, 3, 4, 5),
-    )
-    undecided = f"{UNDECIDED}\n\n" if says_nothing_on_quality(report.verdict) else ""
-    return undecided + _with_rest(made, len(rows) - len(shown), "category", "categories")
+    loud = [row for row in named if _is_loud(row)]
+    quiet = [row for row in named if not _is_loud(row)]
+    told = loud[: min(room.loud, room.failing)]
+    silent = [*loud[len(told) : room.failing], *quiet[: room.passing]]
+    left_out = len(named) - len(told) - len(silent)
+    is_short = len(silent) <= room.open
+    shown = [*told, *(silent if is_short else ()), *rows[len(named) :]]
+    undecided = UNDECIDED if says_nothing_on_quality(report.verdict) else ""
+    rest = _rest(left_out, "category", "categories") if left_out > 0 else ""
+    fold = "" if is_short else markup.fold(_folded_heading([*loud[len(told) :], *quiet]), _category_table(silent))
+    return "\n\n".join(part for part in (undecided, _category_table(shown) if shown else "", fold, rest) if part)
+
+
+def _is_loud(row: CategoryRow) -> bool:
+    return row.fails or row.status is Status.DRIFT
+
+
+def _category_table(rows: Sequence[CategoryRow]) -> str:
+    headers = ("category", "status", "before", "after", "Δ points", "95 % interval", "cases")
+    return markup.table([_solid(header) for header in headers], map(_category, rows), right=(2, 3, 4, 5, 6))
+
+
+def _folded_heading(rows: Sequence[CategoryRow]) -> str:
+    """`8 categories: 7 pass, 1 inconclusive`."""
+    by_status = Counter(STATUS_WORDS[row.status] for row in rows)
+    told = ", ".join(f"{number:,} {word}" for word, number in by_status.most_common())
+    return f"{count(len(rows), 'category', 'categories')}: {told}"
 
 
 def _category(row: CategoryRow) -> tuple[str, ...]:
     name = cell(EVERY_CASE_NAME) if row.name == EVERY_CASE else code(row.name, limit=NAME_LIMIT)
-    cells = (name, f"{row.cases:,}", percent(row.before), percent(row.after), points(row.delta), interval(row.ci))
-    return (*map(_strong, cells), _status(row.status)) if row.fails else (*cells, _status(row.status))
+    numbers = (percent(row.before), percent(row.after), points(row.delta), interval(row.ci), f"{row.cases:,}")
+    first, *others = (_strong(text) if row.fails else text for text in (name, *map(_solid, numbers)))
+    return first, _status(row.status), *others
 
 
 def _strong(text: str) -> str:
     return f"**{text}**"
 
 
+def _solid(text: str) -> str:
+    """A number with its unit in one piece: where a phone is narrow, tables are pushed sideways and not broken up."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def _status(status: Status | None) -> str:
     """A status as sign and word; the word alone tells."""
-    return f"{_SIGNS[status]} {STATUS_WORDS[status]}"
+    return _solid(f"{_SIGNS[status]} {STATUS_WORDS[status]}")
 
 
 def _sentences(report: Report, room: _Room) -> str:
@@ -238,7 +267,7 @@ def _limits(report: Report, room: _Room) -> str:
     if not findings:
         return ""
     made = markup.table(
-        ("limit", "before", "now", "allowed", "status"), map(_limit, findings[: room.limits]), right=(1, 2, 3)
+        ("limit", "status", "before", "now", "allowed"), map(_limit, findings[: room.limits]), right=(2, 3, 4)
     )
     return _with_rest(made, len(findings) - room.limits, "limit") if room.limits else _rest(len(findings), "limit")
 
@@ -246,7 +275,8 @@ def _limits(report: Report, room: _Room) -> str:
 def _limit(finding: Finding) -> tuple[str, ...]:
     of = "" if finding.category == EVERY_CASE else f" of {code(finding.category, limit=NAME_LIMIT)}"
     values = (measure(finding.rule, value) for value in (finding.before, finding.after, finding.limit))
-    return (cell(metric_name(finding.rule), limit=NAME_LIMIT) + of, *values, _status(gating_status(finding)))
+    name = _solid(cell(metric_name(finding.rule), limit=NAME_LIMIT))
+    return name + of, _status(gating_status(finding)), *map(_solid, values)
 
 
 def _flips(report: Report, room: _Room) -> str:
@@ -267,14 +297,15 @@ def _flips(report: Report, room: _Room) -> str:
 
 
 def _flip_table(flips: Sequence[Flip]) -> str:
-    return markup.table(("case", "categories", "before", "after", "change", "where"), map(_flip, flips), right=(2, 3))
+    return markup.table(("case", "change", "before", "after", "categories", "where"), map(_flip, flips), right=(2, 3))
 
 
 def _flip(flip: Flip) -> tuple[str, ...]:
     place = code(str(flip.source), limit=NAME_LIMIT) if flip.source and flip.source.file else ""
     names = code(", ".join(flip.categories), limit=NAME_LIMIT) if flip.categories else ""
-    sign = "🔻 regressed" if flip.kind == "regressed" else "🔺 improved"
-    return code(flip.case_id, limit=NAME_LIMIT), names, percent(flip.before), percent(flip.after), sign, place
+    sign = _solid("🔻 regressed" if flip.kind == "regressed" else "🔺 improved")
+    before, after = _solid(percent(flip.before)), _solid(percent(flip.after))
+    return code(flip.case_id, limit=NAME_LIMIT), sign, before, after, names, place
 
 
 def _answers(flip: Flip) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-
 _MOST_BLANK = 2.0
 """Characters of a padded table for one of its cells', at most."""
 

@@ -175,6 +175,8 @@ def _next_step(verdict: Verdict, waiver: str | None) -> str | None:
         )
     if verdict.verdict is VerdictName.NO_BASELINE and any(f.against == "anchor" for f in verdict.findings):
         return "Bless the run that later ones are held against: `evalgate baseline bless RUN --reason … --name NAME`."
+    if is_stale(verdict):
+        return "Record a new baseline: run evalgate on the default branch. This one is too old to prove a pass by it."
     if verdict.verdict is not VerdictName.FAIL:
         return _NEXT[verdict.verdict]
     failing = [finding for finding in verdict.findings if gating_status(finding) in (Status.BREACH, Status.MISSING)]
@@ -254,6 +256,12 @@ def grave_sentences(verdict: Verdict) -> tuple[str, ...]:
 def let_through(verdict: Verdict) -> bool:
     """Whether `gate.when` lets this verdict exit 0 although nothing was proven."""
     return verdict.exit_code == 0 and verdict.verdict is not VerdictName.PASS
+
+
+def is_stale(verdict: Verdict) -> bool:
+    """Whether there is a baseline, and nothing but its age keeps the verdict from being a pass."""
+    lacks_anchor = any(finding.against == "anchor" for finding in verdict.findings)
+    return verdict.verdict is VerdictName.NO_BASELINE and verdict.baseline.kind != "missing" and not lacks_anchor
 
 
 def breached_categories(verdict: Verdict) -> frozenset[str]:

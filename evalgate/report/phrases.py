@@ -5,8 +5,8 @@ What stands here may hold names that others wrote (suite, branch, category): ren
 
 from __future__ import annotations
 
-from evalgate.records import BaselineSummary, Status, Usage, Verdict, VerdictName
-from evalgate.report.model import let_through
+from evalgate.records import BaselineSummary, Status, Verdict, VerdictName
+from evalgate.report.model import is_stale, let_through
 from evalgate.report.numbers import age, count, money, seconds
 
 TITLES: dict[VerdictName, str] = {
@@ -63,7 +63,7 @@ def title(verdict: Verdict) -> str:
     if verdict.verdict is VerdictName.PASS and verdict.exit_code:
         return f"{name}, stopped (gate.when.drift)"
     if let_through(verdict):
-        return f"{name}, let through (gate.when.{verdict.verdict.value})"
+        return f"{name}, let through (gate.when.{'stale' if is_stale(verdict) else verdict.verdict.value})"
     return name
 
 
@@ -73,43 +73,37 @@ def baseline_line(verdict: Verdict) -> str | None:
     if baseline.kind == "missing":
         return None if baseline.why in verdict.reason else f"No baseline: {baseline.why}"
     which = baseline.ids[0] if baseline.ids else "unnamed"
-    return f"Baseline: run {which} ({', '.join(_facts(baseline))}): {baseline.why}"
+    place = [f"commit {short(baseline.commit)}"] if baseline.commit else []
+    pooled = [f"{len(baseline.ids)} runs pooled"] if len(baseline.ids) > 1 else []
+    return f"Baseline: run {which} ({', '.join([*place, *_distance(baseline), *pooled])}): {baseline.why}"
 
 
 def baseline_facts(verdict: Verdict) -> str:
-    """The same in a few words: `baseline commit c0ffee0000, 3 commits behind`; empty where there is none."""
-    return "" if verdict.baseline.kind == "missing" else f"baseline {', '.join(_facts(verdict.baseline))}"
+    """The same in a few words: `baseline c0ffee0000, 3 commits behind, 2 days old`; empty where there is none."""
+    baseline = verdict.baseline
+    if baseline.kind == "missing":
+        return ""
+    place = [short(baseline.commit)] if baseline.commit else []
+    return f"baseline {', '.join([*place, *_distance(baseline)])}"
 
 
-def _facts(baseline: BaselineSummary) -> list[str]:
-    facts = [f"commit {short(baseline.commit)}"] if baseline.commit else []
-    if baseline.behind is not None:
-        facts.append(f"{count(baseline.behind, 'commit')} behind")
-    facts.append(f"{age(baseline.age_s)} old" if baseline.age_s is not None else "of unknown age")
-    if len(baseline.ids) > 1:
-        facts.append(f"{len(baseline.ids)} runs pooled")
-    return facts
-
-
-def calls_and_cost(verdict: Verdict) -> str:
-    """What the run took: `812 calls (400 saved), cost 0.42 USD`."""
-    return f"{_calls(verdict.usage)}, cost {money(verdict.usage.cost_usd)}"
-
-
-def _calls(usage: Usage) -> str:
-    saved = f" ({usage.calls_saved:,} saved)" if usage.calls_saved else ""
-    return count(usage.calls, "call") + saved
+def _distance(baseline: BaselineSummary) -> list[str]:
+    behind = [f"{count(baseline.behind, 'commit')} behind"] if baseline.behind is not None else []
+    return [*behind, f"{age(baseline.age_s)} old" if baseline.age_s is not None else "of unknown age"]
 
 
 def usage_line(verdict: Verdict) -> str:
     """Calls, tokens, cost and time of the run."""
     usage = verdict.usage
+    calls = count(usage.calls, "call")
+    if usage.calls_saved:
+        calls += f" ({usage.calls_saved:,} saved)"
     tokens = (
         "tokens unknown"
         if usage.tokens_in is None and usage.tokens_out is None
         else f"{_tokens(usage.tokens_in)} tokens in, {_tokens(usage.tokens_out)} out"
     )
-    parts = [_calls(usage), tokens, f"cost {money(usage.cost_usd)}"]
+    parts = [calls, tokens, f"cost {money(usage.cost_usd)}"]
     if usage.wall_s is not None:
         parts.append(seconds(usage.wall_s))
     return ", ".join(parts)

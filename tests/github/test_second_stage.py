@@ -103,7 +103,7 @@ def test_a_run_of_the_head_alone_is_held_against_its_merge_base(world: World) ->
     world.github.merge_bases["main", HEAD] = world.repository.main[1]
     world.leave(world.run(commit=HEAD))
     (body,) = world.comment()
-    assert f"baseline commit {world.repository.main[1][:6]}" in body and "against 2 baseline runs" in body
+    assert f"baseline {world.repository.main[1][:6]}" in body and "against 2 baseline runs" in body
 
 
 def test_dependabot_counts_as_a_fork(world: World) -> None:

@@ -73,7 +73,7 @@ def test_nothing_changed_is_one_line() -> None:
     text = markdown.render(report)
     assert text.startswith("<details>\n<summary>✅ <b>PASS</b> · support-bot: ") and text.endswith("</details>\n")
     line = text.splitlines()[1]
-    for fact in ("800 cases", "no case flipped", "baseline commit", "3 commits behind", "cost 0.42 USD", JOB.url):
+    for fact in ("800 cases", "no case flipped", "baseline c0ffee", "3 commits behind", "cost 0.42 USD", JOB.url):
         assert fact in line
     summary = markdown.render_summary(report)
     assert summary.startswith("> [!TIP]\n") and "<details>" not in summary and JOB.url in summary
