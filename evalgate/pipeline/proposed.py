@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evalgate.config import Config
 from evalgate.errors import EvalgateError
 from evalgate.gate.sentences import count
 from evalgate.github.client import Pull
@@ -22,17 +21,17 @@ MOST = Sizes(files=500, file_bytes=4_000_000, bytes=16_000_000)
 """Of a stranger's files less is read than of one's own."""
 
 
-def proposed(config: Config, remote: Remote, pull: Pull, *, base: str | Lost, path: str) -> Ruling:
+def proposed(here: Committed, remote: Remote, pull: Pull, *, base: str | Lost, path: str) -> Ruling:
     """The default branch's rules, which decide, and what the pull request alters since it left its base.
 
-    config: of the default branch. base: the commit at which it left. Where its files cannot be read, that is told; the
-    fault is not, since it would repeat them.
+    here: the suite as the default branch has it. base: the commit at which it left. Where its files cannot be read,
+    that is told; the fault is not, since it would repeat them.
     """
-    own = Ruling(rules=config.rules, exempt=config.exceptions)
+    own = Ruling(rules=here.config.rules, exempt=here.config.exceptions)
     try:
         if isinstance(base, Lost):
             raise EvalgateError(base.why)
-        before = suite_at(remote, base, path)
+        before = here if base == here.commit else suite_at(remote, base, path)
         # By its name: not every server gives a commit that only a pull request has.
         remote.fetch(f"refs/pull/{pull.number}/head", depth=1)
         after = suite_at(remote, pull.head_sha, path, most=MOST)

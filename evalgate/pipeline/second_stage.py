@@ -223,7 +223,7 @@ class _Stage:
             # Readers know the branch, not the file that it was put into for a moment.
             reason = against.baseline.reason.replace(history.place, name)
             against = replace(against, baseline=Missing(reason=reason))
-        ruling = proposed(config, self.remote, pull, base=left_base(pull, self.github), path=config_path)
+        ruling = proposed(self.committed, self.remote, pull, base=left_base(pull, self.github), path=config_path)
         against = replace(against, ruling=ruling)
         return judge(run, with_detectable(run, against), now=self.now), None
 

@@ -216,7 +216,7 @@ def test_inflating_ends_at_the_cap() -> None:
         only_member(WHOLE, where="it", most_bytes=10)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda tail: b"PK\x03\x04" + tail + WHOLE[-22:]))
 def test_any_bytes_are_refused(content: bytes) -> None:
     """Never another exception."""
@@ -224,7 +224,7 @@ def test_any_bytes_are_refused(content: bytes) -> None:
         only_member(content, where="it")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.integers(0, len(WHOLE) - 1), st.binary(min_size=1, max_size=4))
 def test_any_change_of_a_zip_is_refused_or_harmless(place: int, bytes_there: bytes) -> None:
     """Never another exception, and never another content: the checksum holds."""

@@ -204,7 +204,7 @@ NASTY = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(NASTY, NASTY)
 def test_names_are_inert_whatever_they_are(world: World, case_id: str, category: str) -> None:
     """A comment begins with our own marker and has no other, no mention, no link and no element of theirs."""
@@ -319,14 +319,12 @@ def test_a_bad_artifact_is_refused_and_an_earlier_verdict_does_not_stand(world: 
     ("content", "known"),
     [
         (zipped(b'{"schema": "evalgate.result/1", "suite": NaN}'), {}),
-        (zipped(b"[" * 100_000), {}),
         (zipped(bytes(2**26)), {}),
-        (b"<html>", {}),
         (zipped(b"{}"), {"size_in_bytes": 2**40}),
     ],
 )
 def test_whatever_is_left_ends_in_one_sentence(world: World, content: bytes, known: dict[str, Any]) -> None:
-    """Deep, huge, no zip, a bomb, a size that is refused before anything is fetched."""
+    """No result, a bomb, a size that is refused before anything is fetched; more are tried on the reader itself."""
     world.leave_bytes(content, **known)
     refused(world)
     assert len(world.github.fetched) == (0 if known else 1)
@@ -461,8 +459,6 @@ def test_a_remote_that_cannot_be_reached_is_no_verdict(world: World, tmp_path: P
     [
         Trouble("GET", "/pulls", 502, body="<html>Unicorn!</html>"),
         Trouble("GET", ".*artifacts", 200, body="<html>Unicorn!</html>"),
-        Trouble("GET", ".*artifacts", 403, body='{"message": "Resource not accessible by integration"}'),
-        Trouble("GET", ".*zip", 500),
         Trouble("STORAGE", "", 500),
         Trouble("GET", "/git/commits.*", 500),
         Trouble("GET", ".*comments", 403, body='{"message": "Resource not accessible by integration"}'),

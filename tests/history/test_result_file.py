@@ -298,7 +298,7 @@ def test_many_small_values_are_refused_before_they_take_memory() -> None:
     assert peak[0] < 1_000_000
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_any_bytes_are_refused_or_read(content: bytes) -> None:
     """Never another exception."""
@@ -326,7 +326,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path] * bool(path) + [place for key, inner in items for place in places(inner, (*path, key))]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(places(DOCUMENT)), JSONS)
 def test_any_value_at_any_place_is_refused_or_read(path: tuple[Any, ...], value: Any) -> None:
     """Never another exception; and what is read is as the printed schema says."""
