@@ -162,7 +162,9 @@ def repeats(steps: Sequence[tuple[int, Sequence[str]]]) -> str:
 
 def called_anew(epochs: int, cases: int, how: str, *, both: bool) -> str:
     sides = "this change and the baseline, in turns" if both else "this change alone"
-    return f"Before blocking, {count(cases, 'case')} were called anew, {epochs} times, {sides}: {how}."
+    # A result file of somebody else's holds no sentences.
+    said = f": {how}" if how else ""
+    return f"Before blocking, {count(cases, 'case')} were called anew, {epochs} times, {sides}{said}."
 
 
 def fresh_failures(side: str, failed: int, asked: int, cause: str) -> str:

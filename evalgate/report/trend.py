@@ -99,8 +99,8 @@ def _first(trends: Sequence[SuiteTrend]) -> list[Part]:
     """What to look at first; where it is nothing, that."""
     worth = sorted((trend for trend in trends if trend.looks), key=lambda trend: list(Look).index(trend.looks[0]))
     if not worth:
-        every = "the one suite" if len(trends) == 1 else f"any of {len(trends)} suites"
-        return [Sentence(text=f"Nothing is to be looked at in {every}.")]
+        every = "the one suite there is" if len(trends) == 1 else f"any of {len(trends)} suites"
+        return [Sentence(text=f"Nothing needs a look in {every}.")]
     named = "; ".join(
         f"{trend.suite}: {', '.join(_REASONS[look] for look in trend.looks)}" for trend in worth[:MOST_FIRST]
     )

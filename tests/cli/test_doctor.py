@@ -15,7 +15,6 @@ from kit import Project, Said, build
 from evalgate.github.workflows import user_workflows
 
 ACTION = f"acme/evalgate@{'a' * 40}"
-FORKS = f"on:\n  workflow_run: {{}}\npermissions: {{}}\njobs:\n  comment:\n    steps:\n      - uses: {ACTION}\n"
 
 Break = Callable[[Project], object]
 
@@ -32,8 +31,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pristine")
     work = folder / "work"
     build(Project(folder=work, capture=None), categories={"facts": 30})  # type: ignore[arg-type]
-    files = {**user_workflows(ACTION), ".github/workflows/evalgate-fork-comment.yml": FORKS}
-    for path, text in {**files, ".gitignore": "answers.json\n__pycache__/\ncalls\n"}.items():
+    for path, text in {**user_workflows(ACTION), ".gitignore": "answers.json\n__pycache__/\ncalls\n"}.items():
         (work / path).parent.mkdir(parents=True, exist_ok=True)
         (work / path).write_text(text, "utf-8")
     git(work, "init", "--quiet", "--initial-branch=main")

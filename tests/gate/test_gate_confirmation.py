@@ -10,6 +10,7 @@ from gating import found
 from stepping import Answers, Scripted, broken, first_calls, history, passing, step, verdict_of
 
 from evalgate.gate import Doubt
+from evalgate.gate.sentences import called_anew
 from evalgate.records import Confirmation, Missing, Nearest, Pinned, Run, Status, Verdict, VerdictName
 
 SIZES = {"facts": 40, "lists": 40}
@@ -247,3 +248,9 @@ def test_an_anchor_that_is_not_there_is_never_a_pass() -> None:
     )
     assert verdict.verdict is VerdictName.NO_BASELINE
     assert verdict.reason == "no anchor, so drops were not held against it: no run was blessed as v1"
+
+
+def test_a_confirmation_that_does_not_say_how_is_told_without() -> None:
+    """A result file from a fork holds no sentences."""
+    assert called_anew(4, 180, "", both=False).endswith("4 times, this change alone.")
+    assert called_anew(4, 180, "why", both=False).endswith("4 times, this change alone: why.")

@@ -95,7 +95,7 @@ def test_a_closed_issue_stays_closed_until_something_is_to_be_looked_at(tmp_path
         issue["state"] = "closed"
         quiet = kept(github, tmp_path, trend(), run=101)
         assert quiet.done is Done.EDITED_CLOSED and issue["state"] == "closed"
-        assert "Nothing is to be looked at" in issue["body"]
+        assert "Nothing needs a look" in issue["body"]
         loud = kept(github, tmp_path, trend(looks=(Look.FAILED,)), run=102)
         assert loud.done is Done.CREATED and issue["state"] == "closed"
         assert [found["state"] for found in reports(github)] == ["closed", "open"]
@@ -201,7 +201,7 @@ def test_nothing_recorded_is_said_and_is_no_good_news(tmp_path: Path) -> None:
     with FakeGitHub() as github:
         kept(github, tmp_path)
         body = reports(github)[0]["body"]
-        assert "nothing is known, good or bad" in body and "Nothing is to be looked at" not in body
+        assert "nothing is known, good or bad" in body and "Nothing needs a look" not in body
 
 
 def test_what_others_wrote_stays_inert(tmp_path: Path) -> None:
