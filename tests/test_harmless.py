@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from workflow_commands import commands
 
+import evalgate.cli
 from evalgate.harmless import LogStream, guard, log_safe
 
 ATTACKS = [
@@ -150,3 +151,16 @@ def test_nothing_that_a_run_prints_in_actions_is_a_command(tmp_path: Path) -> No
     assert ": :set-output" in ended.stderr and "## [error]boo" in ended.stderr and "list index out" in ended.stderr
     assert "boo" in ended.stdout
     assert commands(ended.stdout) == commands(ended.stderr) == []
+
+
+def test_a_command_prints_and_writes_in_one_place_only() -> None:
+    """`console` makes texts harmless, masks secrets and spells JSON so that a log can take it: nobody goes round it."""
+    cli = Path(evalgate.cli.__file__).parent
+    found = {
+        file.name: call
+        for file in cli.glob("*.py")
+        for call in ("json.dumps(", "print(", "stdout.write(", "stderr.write(", ".write_text(")
+        if call in file.read_text("utf-8") and file.name != "console.py"
+    }
+    # The version, and messages where not even a command could be loaded.
+    assert found == {"__init__.py": "stderr.write(", "program.py": "stderr.write("}

@@ -70,8 +70,6 @@ def record_runs(
     output: OutputOption = None,
 ) -> int:
     """Run the whole suite N times without judging it, so that a young history knows the noise; prints the runs' ids."""
-    import json
-
     from evalgate.pipeline.baselines import record
     from evalgate.pipeline.load import DEFAULT_CONFIG
     from evalgate.pipeline.suite import RunOptions
@@ -81,7 +79,7 @@ def record_runs(
     done = record(options, runs, progress=_progress, tell=console.say)
     if format is Format.JSON:
         rows = [{"id": run.id, "cases": len(run.cases), "results": len(run.results)} for run in done.runs]
-        console.put(json.dumps({"runs": rows}, indent=2), output)
+        console.put_json({"runs": rows}, output)
     elif done.runs:
         console.put("\n".join(run.id for run in done.runs), output)
     if done.fault is not None:

@@ -14,7 +14,7 @@ from evalgate.errors import Fault, InputError
 from evalgate.harmless import in_actions, log_safe
 
 if TYPE_CHECKING:
-    from evalgate.records import Run, Verdict
+    from evalgate.records import Json, Run, Verdict
     from evalgate.report.model import Report
     from evalgate.report.pages import Format as PageFormat
     from evalgate.report.pen import Pen
@@ -164,6 +164,13 @@ def put(text: str, output: Path | None) -> None:
     text = discreet(text)
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
     sys.stdout.flush()
+
+
+def put_json(value: Json, output: Path | None) -> None:
+    """A value as a JSON document to stdout, or to a file."""
+    from evalgate.report.escape import json_document
+
+    put(json_document(value), output)
 
 
 def write(file: Path, text: str) -> None:

@@ -27,7 +27,6 @@ def import_results(
     output: OutputOption = None,
 ) -> int:
     """Turn recorded results of any harness into runs; prints one run id a line."""
-    import json
     import os
 
     from evalgate.pipeline.recorded import ImportOptions, import_results, parse_time
@@ -47,8 +46,7 @@ def import_results(
     )
     rows = [item.to_dict() for item in imported]
     if format is Format.JSON:
-        text = json.dumps({"runs": rows}, indent=2, ensure_ascii=False)
+        console.put_json({"runs": rows}, output)
     else:
-        text = "\n".join(str(row["id"]) for row in rows)
-    console.put(text, output)
+        console.put("\n".join(str(row["id"]) for row in rows), output)
     return 0

@@ -25,9 +25,7 @@ def schema(
     output: OutputOption = None,
 ) -> int:
     """Print a JSON Schema: of the configuration, of an eval set, of a verdict, or of a result file."""
-    import json
-
     from evalgate.pipeline.schemas import schema_of
 
-    console.put(json.dumps(schema_of(document.value), indent=2, ensure_ascii=False), output)
+    console.put_json(schema_of(document.value), output)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +31,10 @@ def run_part(
 
     part, file = asked_for(options, asked, also)
     done = run_shard(options, part, file, progress=progress)
-    text = json.dumps(done.to_dict(), indent=2, ensure_ascii=False) if format is Format.JSON else _told(done)
-    console.put(text, output)
+    if format is Format.JSON:
+        console.put_json(done.to_dict(), output)
+    else:
+        console.put(_told(done), output)
     if done.file is not None:
         console.say(_next(options, done, file))
     return 0 if done.why is None else 3

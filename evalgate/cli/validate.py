@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from datetime import UTC, datetime
@@ -47,7 +46,7 @@ def estimate(options: RunOptions, part: Part | None, *, format: Format, output: 
             preflight(suite, os.environ)
     found = _outlook(suite, options)
     if format is Format.JSON:
-        console.put(json.dumps(found.to_dict(), indent=2, ensure_ascii=False), output)
+        console.put_json(found.to_dict(), output)
         return 0
     lines = list(found.lines)
     if options.selection.changed_only:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from enum import IntEnum
 
 from evalgate.records import EVERY_CASE, Course, Json, Look, SuiteTrend
+from evalgate.report.escape import json_document
 from evalgate.report.numbers import age, count, measure, metric_name, percent, points
 from evalgate.report.pages import Format, Grid, Part, Sentence, as_markdown, as_text
 from evalgate.report.pen import Pen
@@ -26,7 +26,7 @@ def render(
 ) -> str:
     """The report on these suites, as text, Markdown or JSON."""
     if format == "json":
-        return json.dumps({"now": _moment(now), "suites": [_suite(trend) for trend in trends]}, indent=2) + "\n"
+        return json_document({"now": _moment(now), "suites": [_suite(trend) for trend in trends]})
     parts = _page(trends, since=since, now=now, level=Level.ALL)
     return as_markdown(parts) if format == "markdown" else as_text(parts, pen or Pen())
 

@@ -12,9 +12,11 @@ from evalgate import gate
 from evalgate.gate.explain import Explanation, explain
 from evalgate.records import (
     CaseRef,
+    Course,
     Effect,
     Exceptions,
     Failed,
+    Look,
     Pinned,
     Quarantined,
     Result,
@@ -24,6 +26,7 @@ from evalgate.records import (
     Score,
     Scored,
     Source,
+    SuiteTrend,
     ToolCall,
     Verdict,
     Version,
@@ -75,6 +78,28 @@ class Story:
 
     def explained(self) -> tuple[Explanation, ...]:
         return tuple(explain(self.candidate, self.pinned, RULES, exempt=self.exempt, now=NOON))
+
+    def trend(self) -> SuiteTrend:
+        """Where the suite is moving, as the weekly report tells it."""
+        run = self.candidate
+        categories = sorted({name for ref in run.cases for name in ref.categories})
+        courses = [
+            Course(
+                category=name,
+                metric="score",
+                values=(0.95, 0.9, 0.8, 0.7),
+                early=0.9,
+                late=0.7,
+                p_worse=0.01,
+                is_moving=True,
+            )
+            for name in ("*", *categories)
+        ]
+        return SuiteTrend(
+            suite=run.suite, runs=4, first=NOON, last=NOON, versions=2, last_verdict="fail", courses=tuple(courses),
+            baseline_id=run.id, baseline_age_s=86_400.0, oldest_pooled_age_s=86_400.0,
+            looks=(Look.FAILED, Look.MOVING),
+        )  # fmt: skip
 
     def row(self, verdict: Verdict) -> RunRow:
         """The candidate, as the history lists it."""

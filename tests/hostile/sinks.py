@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from xml.etree import ElementTree
@@ -28,7 +29,9 @@ from evalgate.history import branch_names, result_file, run_file
 from evalgate.history.store import History
 from evalgate.records import Run, RunRow, Verdict
 from evalgate.report import explanation, foreign, junit, machine, markdown, sides, terminal
+from evalgate.report import trend as weekly
 from evalgate.report.model import Report
+from evalgate.report.pages import Format
 from evalgate.report.pen import Pen
 
 MARKER = Marker(suite="support-bot", head_sha="a" * 40, run_id=7, run_attempt=1)
@@ -67,6 +70,7 @@ class Written:
             "compare": sides.compare(story.baseline, story.candidate, pen=pen),
             "show": sides.show(story.candidate, pen=pen),
             "history": sides.history((self._row,), pen=pen),
+            "weekly": self._weekly("text"),
         }
 
     @cached_property
@@ -82,6 +86,7 @@ class Written:
             "compare": sides.compare(story.baseline, story.candidate, format="markdown"),
             "show": sides.show(story.candidate, format="markdown"),
             "history": sides.history((self._row,), format="markdown"),
+            "weekly": self._weekly("markdown"),
         }
 
     @cached_property
@@ -94,7 +99,11 @@ class Written:
             "compare": sides.compare(story.baseline, story.candidate, format="json"),
             "show": sides.show(story.candidate, format="json"),
             "history": sides.history((self._row,), format="json"),
+            "weekly": self._weekly("json"),
         }
+
+    def _weekly(self, format: Format) -> str:
+        return weekly.render([self.story.trend()], since=NOON - timedelta(days=30), now=NOON, format=format)
 
     @cached_property
     def _banner(self) -> str:
