@@ -349,11 +349,10 @@ class _Found:
 def _wait_s(error: RemoteError, tries: int, *, took_s: float) -> float:
     """How long to wait before the next try. By chance: those that wait equally long meet again.
 
-    Who was only slower waits about as long as a try takes, and hardly longer after many: those that have just been
-    faster would be so again.
+    Who was only slower waits in terms of how long a try takes, and less the more often that has happened: those that
+    have just been faster would otherwise be so again.
     """
-    grown = FIRST_WAIT_S * 2 ** min(tries, 10)
-    bound = took_s * min(tries, 3) if error.fault is RemoteFault.MOVED else grown
+    bound = took_s * 4 / max(tries, 1) if error.fault is RemoteFault.MOVED else FIRST_WAIT_S * 2 ** min(tries, 10)
     return random.uniform(0, min(LONGEST_WAIT_S, max(FIRST_WAIT_S, bound)))
 
 

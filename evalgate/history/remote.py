@@ -24,6 +24,9 @@ SCRATCH = Path(".evalgate") / "remote.git"
 MOST_NAMED = 500
 """More files than this are looked for in the list of all: a command line has its bounds."""
 
+MOST_TRIES = 3
+"""How often a reference is fetched that is named and not given."""
+
 MOST_BYTES = 100 * 2**20
 """Of one file that is read: more than GitHub takes."""
 
@@ -79,15 +82,18 @@ class Remote:
         needed; a server that knows no filters gives everything.
         """
         kept = _kept_as(ref)
-        try:
-            with self._scratch.alone():
-                self._fetch([f"+{ref}:{kept}"], depth=depth, filter=filter)
-        except RemoteError as error:
-            # Also said where the reference moves during the fetch: then it is there.
-            if error.fault is not RemoteFault.UNKNOWN_COMMIT or self.tip(ref) is not None:
-                raise
-            return None
-        return self._known(kept)
+        for _ in range(MOST_TRIES):
+            try:
+                with self._scratch.alone():
+                    self._fetch([f"+{ref}:{kept}"], depth=depth, filter=filter)
+                return self._known(kept)
+            except RemoteError as error:
+                if error.fault is not RemoteFault.UNKNOWN_COMMIT:
+                    raise
+            # Also said where the reference was made, or moved, during the fetch: then it is there.
+            if self.tip(ref) is None:
+                return None
+        raise RemoteError(RemoteFault.BUSY, f"{self.place} names {ref} and does not give it. Try again later")
 
     def fetch_commit(self, commit: str, *, depth: int | None = 1, filter: str | None = "blob:none") -> None:
         """Fetches this commit, given by its whole id, where it is not in the scratch repository yet."""

@@ -64,6 +64,23 @@ def test_the_tip_the_default_branch_and_what_is_not_there(hosted: Hosted) -> Non
     assert raised.value.fault is RemoteFault.UNKNOWN_COMMIT
 
 
+def test_a_branch_that_is_made_during_the_fetch_is_there(hosted: Hosted) -> None:
+    """Two that begin a branch at once: who was slower looks again, and is not told that there is none."""
+
+    class Late(Remote):
+        tries = 0
+
+        def _fetch(self, *arguments: Any, **options: Any) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                git(hosted.bare, "branch", "late", "main")
+                raise RemoteError(RemoteFault.UNKNOWN_COMMIT, "couldn't find remote ref")
+            super()._fetch(*arguments, **options)
+
+    remote = Late.of(hosted.clone, ENVIRON)
+    assert remote.fetch("refs/heads/late", depth=1) == hosted.ids()[0]
+
+
 def test_many_files_are_fetched_in_one_request(hosted: Hosted, tmp_path: Path) -> None:
     """One pack for all of them, not one a file."""
     remote = hosted.remote
