@@ -40,6 +40,15 @@ NEEDED = (
 )
 """(methods, path, what has to be `write` for it)."""
 
+INPUTS = {
+    "actions/checkout": {"ref", "fetch-depth", "persist-credentials"},
+    "actions/upload-artifact": {"name", "path", "if-no-files-found"},
+    "actions/download-artifact": {"name", "path"},
+    "actions/cache/restore": {"path", "key", "restore-keys"},
+    "actions/cache/save": {"path", "key"},
+}
+"""Of what is played, as far as the workflows use them: of a misspelt one GitHub only warns."""
+
 
 @dataclass
 class Job:
@@ -214,6 +223,9 @@ class World:
             "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+        contexts = {"github": {**github_context(environ, ""), "workflow": content["name"]}}
+        assert is_started(content[True], contexts["github"]), f"{event} does not start {workflow}"
+        assert filled(content["concurrency"]["group"], contexts)
         ran = Ran(id=self.run_id, event=event, jobs={})
         for name, row in content["jobs"].items():
             ran.jobs[name] = _Running(self, ran, name, row, environ, folder / name).job()
@@ -291,13 +303,13 @@ class _Running:
             ended.exit_code = ended.exit_code or done.exit_code
 
     def _played(self, action: str, given: Mapping[str, str]) -> tuple[int, str]:
+        assert given.keys() <= INPUTS[action], f"{action} has no input {given.keys() - INPUTS[action]}"
         if action in ("actions/cache/restore", "actions/cache/save"):
             return 0, ""
         if action == "actions/checkout":
             return 0, self._check_out(given)
         if action == "actions/upload-artifact":
             return self._upload(given)
-        assert action == "actions/download-artifact", f"{action} is not played"
         return self._download(given)
 
     def _check_out(self, given: Mapping[str, str]) -> str:
@@ -318,6 +330,9 @@ class _Running:
         if not files:
             is_fault = given.get("if-no-files-found") == "error"
             return int(is_fault), "No files were found with the provided path\n"
+        names = {row["name"] for row in self.world.github.artifacts if row["workflow_run"]["id"] == self.ran.id}
+        if given["name"] in names:
+            return 1, "409 Conflict: an artifact with this name already exists on the workflow run\n"
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in files:
@@ -338,3 +353,15 @@ class _Running:
 def _text(value: object) -> str:
     """What GitHub makes of a value in a workflow."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_started(on: Any, github: Mapping[str, Any]) -> bool:
+    """Whether the event starts a workflow with this under `on:`."""
+    event, name = github["event"], github["event_name"]
+    if name not in on:
+        return False
+    if name == "push":
+        return event["ref"].removeprefix("refs/heads/") in on[name]["branches"]
+    if name == "workflow_run":
+        return event["workflow_run"]["name"] in on[name]["workflows"] and event["action"] in on[name]["types"]
+    return True
