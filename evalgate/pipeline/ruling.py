@@ -64,8 +64,15 @@ class Base:
     def ruling(self, commit: str | Lost | None) -> Ruling:
         """The ruling where this commit is what the change is compared with; None: it is compared with none."""
         if commit not in self._known:
-            self._known[commit] = self._own() if self.place.repository is None else self._ruling(commit)
+            self._known[commit] = self._nowhere() if self.place.repository is None else self._ruling(commit)
         return self._known[commit]
+
+    def _nowhere(self) -> Ruling:
+        """Outside a repository nothing came before; a job's files always come from one."""
+        why = "there is no repository here"
+        if self._is_in_ci:
+            return self._undecided(why) if self._asks else self._unseen(why, is_news=True)
+        return self._unseen(why, "there is no base") if self._asks else self._own()
 
     def _ruling(self, commit: str | Lost | None) -> Ruling:
         if commit is None:
@@ -86,7 +93,7 @@ class Base:
         notes: tuple[str, ...] = ()
         try:
             changes = altered(before, self.config, self.evalset)
-        except InputError as error:
+        except (InputError, RemoteError) as error:
             changes = altered(before, self.config, None)
             notes = (f"Which cases and scorers this change alters is not known: {_first(error)}.",)
         if before.unread is not None and self.evalset is not None:

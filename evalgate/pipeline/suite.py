@@ -176,7 +176,8 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     store = options.store or config.history_store
     place = Place.of(config.base_dir, options.environ)
     base = Base(config=config, place=place, evalset=lambda: suite.evalset)
-    ruling = base.ruling(place.start) if options.gated and place.start is not None else None
+    is_known = place.start is not None or place.repository is None
+    ruling = base.ruling(place.start) if options.gated and is_known else None
     if ruling is not None:
         rules = ruling.rules
         if ruling.fault is not None:  # told before the first call is paid for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,11 @@ ONCE = "max_epochs: 1, confirm: false"
 STRICT = f"{{each_category: {{max_drop: 0.05}}, rules_from: base, {ONCE}}}"
 HEAD_DECIDES = f"{{each_category: {{max_drop: 0.05}}, {ONCE}}}"
 NOTHING_HELD = f"{{overall: null, each_category: null, removed_categories: [tone], {ONCE}}}"
+
+
+def beside(project: Project, name: str) -> Path:
+    """A place outside the repository that no other test has."""
+    return project.folder.parent / f"{project.folder.name}-{name}"
 
 
 def recorded(project: Project, *, gate: str, runs: int = 2) -> str:
@@ -53,7 +59,7 @@ def as_pull_request(project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
     return base
 
 
-def in_job(project: Project, monkeypatch: pytest.MonkeyPatch, *, base: str, head: str) -> None:
+def in_job(project: Project, monkeypatch: pytest.MonkeyPatch, *, base: str, head: str, sha: str | None = None) -> None:
     payload = {
         "number": 7,
         "pull_request": {
@@ -63,16 +69,17 @@ def in_job(project: Project, monkeypatch: pytest.MonkeyPatch, *, base: str, head
         },
         "repository": {"full_name": "acme/bot", "default_branch": "main"},
     }
-    event = project.folder.parent / "event.json"
+    event = beside(project, "event.json")
     event.write_text(json.dumps(payload))
     for name, value in {
+        "EVALGATE_CACHE_DIR": str(beside(project, "cache")),
         "GITHUB_ACTIONS": "true",
         "GITHUB_EVENT_NAME": "pull_request",
         "GITHUB_EVENT_PATH": str(event),
         "GITHUB_REPOSITORY": "acme/bot",
         "GITHUB_RUN_ID": "1",
         "GITHUB_RUN_ATTEMPT": "1",
-        "GITHUB_SHA": git(project.folder, "rev-parse", "HEAD"),
+        "GITHUB_SHA": sha or git(project.folder, "rev-parse", "HEAD"),
         "GITHUB_REF": "refs/pull/7/merge",
     }.items():
         monkeypatch.setenv(name, value)
@@ -213,7 +220,7 @@ def test_a_base_that_the_clone_lacks_and_nobody_can_give_is_no_base_without_rule
     project: Project, monkeypatch: pytest.MonkeyPatch, gate: str, expected: str
 ) -> None:
     """A shallow clone without its remote: nothing is decided where the base is to decide."""
-    origin = repository(project.folder.parent / "origin")
+    origin = repository(beside(project, "origin"))
     written(origin, {".gitignore": ".evalgate\n__pycache__\n"})
     base = committed(origin, {"README.md": "x"})
     head = committed(origin, {"README.md": "y"})
@@ -236,7 +243,7 @@ def test_a_checkout_of_depth_1_asks_its_remote_for_the_rules_of_the_base(
     break_it(project)
     as_pull_request(project, monkeypatch)
     merge, folder = git(project.folder, "rev-parse", "HEAD"), project.folder
-    origin = folder.parent / "origin.git"
+    origin = beside(project, "origin.git")
     shutil.move(folder / ".git", origin)
     for key in ("uploadpack.allowAnySHA1InWant", "uploadpack.allowFilter", "core.bare"):
         git(origin, "config", key, "true")
@@ -273,6 +280,20 @@ def test_what_only_changed_is_decided_by_the_base_too(project: Project) -> None:
     build(project, categories={"facts": 12}, gate=f"{{removed_categories: [tone], rules_from: head, {ONCE}}}")
     found = verdict(project, "--changed-only")
     assert (found["verdict"], found["rules_commit"]) == ("fail", base)
+
+
+@pytest.mark.parametrize(("gate", "expected"), [("{rules_from: base}", "error"), ("{}", "no_baseline")])
+def test_a_job_without_a_repository_has_no_rules_of_a_base(
+    project: Project, monkeypatch: pytest.MonkeyPatch, gate: str, expected: str
+) -> None:
+    """Files that were unpacked without their history: nothing is decided where the base is to decide."""
+    elsewhere = repository(beside(project, "elsewhere"))
+    commit = committed(elsewhere, {"README.md": "x"})
+    build(project, categories=SIZES, gate=gate)
+    in_job(project, monkeypatch, base=commit, head=commit, sha=commit)
+    found = verdict(project)
+    assert (found["verdict"], "rules" in found["reason"]) == (expected, True)
+    assert found["usage"]["calls"] == (0 if expected == "error" else 18)
 
 
 def test_outside_a_repository_nothing_is_told(project: Project) -> None:
