@@ -80,7 +80,7 @@ def _chromium(folder: str, *arguments: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="golden files, without ending; default: all")
+    parser.add_argument("names", nargs="*", help="golden files, without ending, or Markdown files; default: all")
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--width", type=int, default=860)
     parser.add_argument("--most", type=int, default=2_400, help="height at which a picture ends")
@@ -88,8 +88,9 @@ def main() -> None:
     given = parser.parse_args()
     given.to.mkdir(parents=True, exist_ok=True)
     for name in given.names or sorted(file.stem for file in GOLDEN.glob("*.md")):
-        html = page((GOLDEN / f"{name}.md").read_text("utf-8"), is_open=given.open)
-        draw(html, (given.to / f"{name}.png").absolute(), width=given.width, most=given.most)
+        file = Path(name) if name.endswith(".md") else GOLDEN / f"{name}.md"
+        html = page(file.read_text("utf-8"), is_open=given.open)
+        draw(html, (given.to / f"{file.stem}.png").absolute(), width=given.width, most=given.most)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,8 @@ def _row(change: RuleChange, ids: int) -> tuple[str, ...]:
     if named:
         named = f": {named}" + (f" and {rest:,} more" if rest > 0 else "")
     what = cell(change.sentence, limit=SENTENCE_LIMIT) + named
-    return _EFFECTS[change.effect], what, _value(change.before), _value(change.after)
+    effect = _EFFECTS[change.effect].replace(" ", "\N{NO-BREAK SPACE}")
+    return effect, what, _value(change.before), _value(change.after)
 
 
 def _value(value: Json) -> str:

@@ -81,7 +81,9 @@ class _Room:
     notes: int = 20
     commands: int = 10
     failing: int = 300
-    sentences: int = 10
+    sentences: int = 20
+    told: int = 3
+    """Sentences of findings; more are folded."""
     limits: int = 20
     altered: int = 40
     open: int = 5
@@ -93,7 +95,7 @@ class _Room:
 _SUMMARY_LEVELS = tuple(
     _Room(
         answers=answers, listed=rows, improved=rows, regressed=rows, passing=rows, causes=rows, notes=rows,
-        commands=100, failing=rows, sentences=rows, limits=rows, altered=rows, open=rows, loud=rows,
+        commands=100, failing=rows, sentences=rows, told=rows, limits=rows, altered=rows, open=rows, loud=rows,
     )
     for answers, rows in ((1_000, 10_000), (0, 10_000), (0, 3_000), (0, 1_000))
 )  # fmt: skip
@@ -151,9 +153,9 @@ def _fitting(report: Report, levels: Sequence[_Room], budget: int) -> str:
 def _details(report: Report, room: _Room) -> list[str]:
     """Everything below the verdict that has something to say."""
     parts = (
-        _sentences(report, room),
         _baseline(report),
         _categories(report, room),
+        _sentences(report, room),
         _limits(report, room),
         alterations.as_markdown(report.verdict, room.altered, room.listed),
         _flips(report, room),
@@ -259,7 +261,8 @@ def _status(status: Status | None) -> str:
 def _sentences(report: Report, room: _Room) -> str:
     sentences = grave_sentences(report.verdict)
     shown = [cell(sentence, limit=SENTENCE_LIMIT) for sentence in sentences[: room.sentences]]
-    return _with_rest(markup.bullets(shown), len(sentences) - len(shown), "finding")
+    made = _with_rest(markup.bullets(shown), len(sentences) - len(shown), "finding")
+    return made if len(shown) <= room.told else markup.fold(count(len(sentences), "finding"), made)
 
 
 def _limits(report: Report, room: _Room) -> str:

@@ -29,17 +29,19 @@ from report_situations import (
     quiet,
     run,
     verdict,
+    weakened,
 )  # fmt: skip
 from test_report_markdown import huge
 
 from evalgate.github.briefs import Ended, JobResult
 from evalgate.github.publish import comment_from_files
 from evalgate.records import CaseLists, Status, VerdictName
-from evalgate.report import machine, markdown, model
+from evalgate.report import foreign, machine, markdown, model
 from evalgate.report.model import FailedCase, Job, Report
 
 GOLDEN = Path(__file__).parent / "golden"
 JOB = Job(url="https://github.com/acme/support-bot/actions/runs/100", head=HEAD)
+FORK = foreign.banner(whose="a fork", run_url=JOB.url, branch="main", commit="b" * 40) + "\n"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Situation:
     report: Report | None
     """None where the run has left no verdict."""
     ended: Ended = Ended(result=JobResult.SUCCESS)
+    banner: str = ""
 
     def body(self) -> str:
         """What `evalgate comment` posts, on a pull request without a comment."""
@@ -55,7 +58,7 @@ class Situation:
             file, page = Path(folder, "verdict.json"), Path(folder, "report.md")
             if self.report is not None:
                 file.write_text(machine.render(self.report), "utf-8")
-                page.write_text(markdown.render(self.report), "utf-8")
+                page.write_text(self.banner + markdown.render(self.report), "utf-8")
             github.heads[7] = HEAD
             environ = environment(Path(folder), "pull_request", pull_request())
             environ |= {"GITHUB_API_URL": github.api_url, "GITHUB_TOKEN": "token-1"}
@@ -69,6 +72,8 @@ def situations() -> Iterator[Situation]:
     yield Situation("nothing_changed", passed().report)
     yield Situation("pass", moved())
     yield Situation("fail", failed().report)
+    yield Situation("weakened_rules", weakened().report)
+    yield Situation("fork", failed().report, banner=FORK)
     yield Situation("no_baseline", no_baseline().report)
     yield Situation("stale_baseline", stale())
     yield Situation("not_evaluated", not_evaluated().report)

@@ -105,6 +105,36 @@ def test_a_copied_marker_does_not_make_a_comment_ours(login: str | None) -> None
         assert texts(github) == ["mine!", "report"]
 
 
+def test_a_comment_without_a_text_is_nobodys() -> None:
+    """GitHub may answer null for a body."""
+    with FakeGitHub() as github:
+        number = github.add_comment(7, "", login=BOT)
+        github.comments[number]["body"] = None
+        assert say(github).action is Action.CREATED
+
+
+@pytest.mark.parametrize(("mine", "other"), [("one", "two"), ("two", "one")])
+def test_suites_that_report_at_the_same_moment_keep_their_slots(mine: str, other: str) -> None:
+    """The other one's first comment appears while ours is being made: two comments, each with its own text."""
+    with FakeGitHub() as github:
+
+        def rival() -> None:
+            github.add_comment(7, f"{replace(MARKER, suite=other)}\nthe other's")
+
+        github.after["POST"] = rival
+        assert say(github, "mine", suite=mine).action is Action.CREATED
+        assert sorted(texts(github)) == ["mine", "the other's"]
+
+
+def test_an_edit_of_a_locked_conversation_is_no_fault_either() -> None:
+    """What stands there stays."""
+    with FakeGitHub() as github:
+        say(github, "first")
+        github.troubles.append(Trouble("PATCH", ".*", 403, body='{"message": "Issue is locked"}'))
+        assert say(github, "second", run_id=101).action is Action.SKIPPED
+        assert [body for body in texts(github) if body] == ["first"]
+
+
 def test_a_marker_counts_only_at_the_start() -> None:
     """A bot's comment that quotes a marker further down is not the sticky one."""
     with FakeGitHub() as github:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from comment_situations import GOLDEN, JOB, SITUATIONS, Situation
+from comment_situations import FORK, GOLDEN, JOB, SITUATIONS, Situation
 
 from evalgate.github.comment import Marker
 from evalgate.github.publish import MAX_COMMENT
@@ -52,7 +52,7 @@ def test_a_comment_keeps_its_shape_on_github(file: Path) -> None:
 @every_file
 def test_a_comment_says_its_verdict_and_its_commit_first(file: Path) -> None:
     """What a reader sees without opening or scrolling anything."""
-    shown = file.read_text("utf-8").partition("\n")[2]
+    shown = file.read_text("utf-8").partition("\n")[2].removeprefix(FORK)
     first = shown[: shown.index("\n\n")]
     assert re.search(r"(\*\*|<b>)(PASS|FAIL|NO BASELINE|NOT EVALUATED|ERROR|INCONCLUSIVE)", first)
     assert "aaaaaa" in shown

@@ -38,9 +38,13 @@ def test_that_rules_are_weakened_and_how_often_is_never_left_out(budget: int, na
 def test_rows_that_are_left_out_are_counted_and_what_weakens_stays_longest() -> None:
     """Long tables are folded, below the line that counts."""
     text = markdown.render(many(100))
-    rows = [line for line in text.splitlines() if line.startswith(("| ⚠ weakens", "| strengthens", "| other"))]
+    rows = [
+        line
+        for line in text.splitlines()
+        if line.startswith(("| ⚠\N{NO-BREAK SPACE}weakens", "| strengthens", "| other"))
+    ]
     assert f"… {300 - len(rows)} more changes in the JSON report." in text
-    assert rows and all(row.startswith("| ⚠ weakens") and row.endswith("|") for row in rows)
+    assert rows and all(row.startswith("| ⚠\N{NO-BREAK SPACE}weakens") and row.endswith("|") for row in rows)
     assert "<summary>The changes</summary>" in text and "The changes<" not in markdown.render(many(2))
     assert "and 10 more" in text  # cases of one row
 
