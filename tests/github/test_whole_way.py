@@ -164,6 +164,17 @@ def test_from_the_first_push_to_a_mended_pull_request(tmp_path: Path) -> None:
         assert "refunds" in weekly.summary
 
 
+def test_the_configuration_says_when_there_is_a_comment(tmp_path: Path) -> None:
+    """`on_change`: none while no case comes out otherwise."""
+    with FakeGitHub() as github:
+        project = Project(tmp_path, github)
+        (project.workspace / "evalgate.yaml").write_text(f"{CONFIG}comment: on_change\n", "utf-8")
+        project.push(GOOD)
+        quiet, _ = project.propose(f"# nothing but a remark\n{GOOD}", title="A remark")
+        assert quiet.outputs["verdict"] == "pass" and github.bodies(7) == [], quiet.log
+        assert "nothing has changed" in quiet.log
+
+
 def test_a_job_of_its_own_posts_a_finished_verdict(tmp_path: Path) -> None:
     """The job that may write takes the files of another and calls `evalgate comment`."""
     with FakeGitHub() as github:
