@@ -86,10 +86,6 @@ class Artifact:
     """`sha256:` and 64 hex digits of what is downloaded; None where the server does not tell."""
     is_expired: bool
     run_id: int
-    branch: str | None
-    """Branch of the run; a fork may well call its own branch `main`."""
-    is_own: bool
-    """Its run was of this repository's code, not of a fork's."""
     created: str
     """ISO 8601, UTC."""
 
@@ -132,9 +128,6 @@ class GitHub(Protocol):
 
     def add_to_check(self, check: int, output: Json) -> None:
         """Gives a check run more annotations; the rest of its output as it is here."""
-
-    def list_artifacts(self, name: str) -> list[Artifact]:
-        """The artifacts of this name that have not expired, newest first."""
 
     def artifacts_of(self, run_id: int) -> list[Artifact]:
         """What one workflow run has left, expired ones too, newest first."""
@@ -271,10 +264,6 @@ class _RestGitHub:
 
     def add_to_check(self, check: int, output: Json) -> None:
         self._json("PATCH", f"/check-runs/{check}", json={"output": output})
-
-    def list_artifacts(self, name: str) -> list[Artifact]:
-        rows = self._pages("/actions/artifacts", {"name": name}, key="artifacts")
-        return [found for found in _newest_first(rows) if not found.is_expired]
 
     def artifacts_of(self, run_id: int) -> list[Artifact]:
         return _newest_first(self._pages(f"/actions/runs/{run_id}/artifacts", {}, key="artifacts"))
@@ -447,8 +436,6 @@ def _artifact(row: Json) -> Artifact:
             digest=row.get("digest"),
             is_expired=bool(row.get("expired")),
             run_id=run["id"],
-            branch=run.get("head_branch"),
-            is_own=run["head_repository_id"] == run["repository_id"],
             created=row.get("created_at") or "",
         )
     except (KeyError, TypeError, AttributeError) as fault:

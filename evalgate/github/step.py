@@ -26,6 +26,7 @@ from evalgate.github.actions import Annotation, annotation_commands, tell_faults
 from evalgate.github.annotate import annotate
 from evalgate.github.briefs import Ended, JobResult, short_report
 from evalgate.github.checks import write_annotations
+from evalgate.github.misspelt import misspelt
 from evalgate.github.publish import comment_from_files
 from evalgate.github.verdict_file import VerdictFile, read_text, read_verdict
 from evalgate.harmless import log_safe
@@ -90,6 +91,7 @@ def read_inputs(environ: Mapping[str, str]) -> Inputs:
         Fault(where=f"input {name}", what="is unknown", hint=f"There are: {', '.join(sorted(_ALL))}.")
         for name in sorted(given.keys() - _ALL)
     ]
+    faults += misspelt(environ, {*_ALL, "working-directory"})
     options: list[str] = []
     for name in TEXTS:
         if given.get(name):

@@ -218,9 +218,6 @@ class FakeGitHub:
                 return 200, {}, self.comments[number]
         elif found := re.fullmatch(r"/check-runs(?:/(\d+))?", path):
             return self._check(request, int(found[1]) if found[1] else None)
-        elif path == "/actions/artifacts":
-            rows = [row for row in self.artifacts if row["name"] == request.query.get("name", row["name"])]
-            return self._page(request, rows, "artifacts")
         elif found := re.fullmatch(r"/actions/runs/(\d+)/artifacts", path):
             rows = [row for row in self.artifacts if row["workflow_run"]["id"] == int(found[1])]
             return self._page(request, rows, "artifacts")

@@ -239,7 +239,7 @@ def test_any_change_of_a_zip_is_refused_or_harmless(place: int, bytes_there: byt
 
 
 def artifact(name: str, id: int = 1, **fields: Any) -> Artifact:
-    values = {"size": 9, "digest": None, "is_expired": False, "run_id": 100, "branch": "main", "is_own": False}
+    values = {"size": 9, "digest": None, "is_expired": False, "run_id": 100}
     return Artifact(id=id, name=name, **{**values, "created": "", **fields})
 
 

@@ -40,7 +40,6 @@ def test_every_request_is_as_github_describes_it() -> None:
         there.edit_comment(comment.id, "other text")
         there.list_comments(7)
         there.delete_comment(comment.id)
-        there.list_artifacts("evalgate-history")
         check = there.create_check("evalgate", HEAD, OUTPUT, conclusion="success", url="https://github.com/x/y")
         there.add_to_check(check, OUTPUT)
         github.add_pull(8, HEAD, repository="fork/support-bot", branch="a/b c#d")
