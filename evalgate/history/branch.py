@@ -16,8 +16,9 @@ from typing import TypeAlias
 from evalgate.errors import Fault, InputError, RemoteError, RemoteFault
 from evalgate.history import branch_names as names
 from evalgate.history import branch_packs as packs
-from evalgate.history.branch_names import Kind, Name
+from evalgate.history.branch_names import Name
 from evalgate.history.branch_packs import Member
+from evalgate.history.branch_sight import Found, Packed, Sight
 from evalgate.history.git import Entry
 from evalgate.history.remote import MOST_BYTES, Remote
 
@@ -26,7 +27,7 @@ DEFAULT = "evalgate-history"
 DEADLINE_S = 300.0
 """How long a push is tried again: not a number of tries, since of those that push at once one always gets through."""
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 10.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 15.0
 
 README = """\
 # The history of evalgate
@@ -42,41 +43,6 @@ Do not edit it by hand, and do not merge it. Deleting the branch deletes the his
 """
 
 _NAME = re.compile(r"(?!-)(?!.*(?:\.\.|//|/\.|\.lock(?:/|$)))[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}(?<![./])")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Packed:
-    """Where a run lies in a pack."""
-
-    pack: Entry
-    member: Member
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sight:
-    """What is on the branch at one moment."""
-
-    commit: str
-    runs: Mapping[str, Entry]
-    """By run id: files of their own."""
-    packed: Mapping[str, Packed]
-    """By run id: in a pack."""
-    events: Mapping[str, Entry]
-    """By path."""
-    faults: tuple[Fault, ...]
-    """What is there and is none of ours, or cannot be read."""
-    warnings: tuple[str, ...] = ()
-    """What has changed in a way in which this branch never changes."""
-
-    def has(self, run_id: str) -> bool:
-        return run_id in self.runs or run_id in self.packed
-
-    @property
-    def run_ids(self) -> set[str]:
-        return {*self.runs, *self.packed}
-
-    def path_of(self, run_id: str) -> str:
-        return self.runs[run_id].path if run_id in self.runs else self.packed[run_id].member.path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,7 +164,7 @@ class Branch:
         commit = self._remote.fetch(self._ref, depth=1 if before is None else None)
         if commit is None:
             return None
-        found = _Found(self._remote.entries(commit))
+        found = Found(self._remote.entries(commit))
         if not found.is_ours:
             hint = "Name another branch with history.branch: this one would be written over the years."
             what = f"it holds something else than a history ({found.first})"
@@ -208,7 +174,7 @@ class Branch:
             commit=commit, runs=found.runs, packed=packed, events=found.events, faults=tuple(found.all_faults())
         )
 
-    def _packed(self, found: _Found) -> dict[str, Packed]:
+    def _packed(self, found: Found) -> dict[str, Packed]:
         packed: dict[str, Packed] = {}
         for name, content in self._files(list(found.lists.values()), packs.MOST_LIST_BYTES):
             pack = found.packs.get(name.path.removesuffix(".json") + ".tar")
@@ -234,7 +200,7 @@ class Branch:
                 "does not come after it. What this store has stays as it is; `evalgate sync push` writes again what is "
                 "gone there"
             )
-        old = _Found(self._remote.entries(before))
+        old = Found(self._remote.entries(before))
         gone = sorted(run_id for run_id in old.runs if not sight.has(run_id))
         kept = [run_id for run_id in old.runs if run_id in sight.runs]
         other = sorted(run_id for run_id in kept if old.runs[run_id].id != sight.runs[run_id].id)
@@ -296,63 +262,13 @@ class Branch:
         return self._remote.commit(sight.commit if sight else None, changes, message)
 
 
-class _Found:
-    """The files of a tree, sorted by what they are."""
-
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        self.runs: dict[str, Entry] = {}
-        self.events: dict[str, Entry] = {}
-        self.packs: dict[str, Entry] = {}
-        self.lists: dict[str, Entry] = {}
-        self.faults: list[Fault] = []
-        self._strange: list[str] = []
-        self._newer: list[str] = []
-        self.is_ours = True
-        self.first = ""
-        every = sorted(entries, key=lambda entry: entry.path)
-        for entry in every:
-            self._sort(entry, names.of(entry.path))
-        if every and not (self.runs or self.events or self.packs or self._newer):
-            self.is_ours = [entry.path for entry in every] == [names.README] or any(
-                entry.path.startswith(f"{names.VERSION}/") for entry in every
-            )
-            self.first = names.told(every[0].path)
-
-    def _sort(self, entry: Entry, name: Name) -> None:
-        if name.kind is Kind.README:
-            return
-        if name.kind is Kind.NEWER:
-            self._newer.append(entry.path)
-        elif name.kind is Kind.FOREIGN:
-            self._strange.append(entry.path)
-        elif not entry.is_file:
-            what = "this is a link" if entry.mode == "120000" else "this is a submodule, no file"
-            self.faults.append(Fault(where=names.told(entry.path), what=what))
-        elif name.kind is Kind.RUN and name.run_id in self.runs:
-            self.faults.append(Fault(where=entry.path, what=f"a second file of run {name.run_id}"))
-        else:
-            kinds = {Kind.RUN: self.runs, Kind.EVENT: self.events, Kind.PACK: self.packs, Kind.LIST: self.lists}
-            kinds[name.kind][name.run_id if name.kind is Kind.RUN else entry.path] = entry
-
-    def all_faults(self) -> Iterator[Fault]:
-        yield from self.faults
-        for paths, what, hint in (
-            (self._strange, "no file of a history", "Take it off the branch."),
-            (self._newer, "written by a newer evalgate", "Update this one to read it."),
-        ):
-            for path in paths[:10]:
-                yield Fault(where=names.told(path), what=what, hint=hint)
-            if len(paths) > 10:
-                yield Fault(where="", what=f"… and {len(paths) - 10:,} more files {what}")
-
-
 def _wait_s(error: RemoteError, tries: int, *, took_s: float) -> float:
     """How long to wait before the next try. By chance: those that wait equally long meet again.
 
     Who was only slower waits in terms of how long a try takes, and less the more often that has happened: those that
     have just been faster would otherwise be so again.
     """
-    bound = took_s * 4 / max(tries, 1) if error.fault is RemoteFault.MOVED else FIRST_WAIT_S * 2 ** min(tries, 10)
+    bound = took_s * 8 / max(tries, 1) if error.fault is RemoteFault.MOVED else FIRST_WAIT_S * 2 ** min(tries, 10)
     return random.uniform(0, min(LONGEST_WAIT_S, max(FIRST_WAIT_S, bound)))
 
 

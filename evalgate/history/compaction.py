@@ -10,7 +10,8 @@ from evalgate.errors import Fault, InputError
 from evalgate.history import branch_names as names
 from evalgate.history import branch_packs as packs
 from evalgate.history import run_file
-from evalgate.history.branch import DEADLINE_S, Branch, Change, NewFile, Sight
+from evalgate.history.branch import DEADLINE_S, Branch, Change, NewFile
+from evalgate.history.branch_sight import Sight
 
 MOST_BYTES_AT_ONCE = 256 * 2**20
 """Of one commit, and in memory."""

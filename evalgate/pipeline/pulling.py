@@ -10,8 +10,9 @@ from evalgate.errors import Fault, InputError, RemoteError, RemoteFault, StoreEr
 from evalgate.history import branch_events as events
 from evalgate.history import branch_names as names
 from evalgate.history import run_file
-from evalgate.history.branch import Branch, Sight
+from evalgate.history.branch import Branch
 from evalgate.history.branch_names import By, Name
+from evalgate.history.branch_sight import Sight
 from evalgate.history.interchange import keep
 from evalgate.history.listing import Blessing
 from evalgate.history.run_file import RunFile

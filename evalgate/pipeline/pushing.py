@@ -12,7 +12,8 @@ from evalgate.errors import Fault, InputError, RemoteError, StoreError
 from evalgate.history import branch_events as events
 from evalgate.history import branch_names as names
 from evalgate.history import run_file
-from evalgate.history.branch import NewFile, Sight
+from evalgate.history.branch import NewFile
+from evalgate.history.branch_sight import Sight
 from evalgate.history.git import Repository
 from evalgate.history.interchange import beside
 from evalgate.history.remote import MOST_BYTES

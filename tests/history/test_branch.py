@@ -18,8 +18,9 @@ from evalgate.history import branch_events as events
 from evalgate.history import branch_names as names
 from evalgate.history import branch_packs as packs
 from evalgate.history import run_file
-from evalgate.history.branch import DEFAULT, Branch, NewFile, Sight, Written
+from evalgate.history.branch import DEFAULT, Branch, NewFile, Written
 from evalgate.history.branch_names import By, Kind
+from evalgate.history.branch_sight import Sight
 from evalgate.history.compaction import compact
 from evalgate.history.listing import Blessing
 from evalgate.history.remote import Remote

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from evalgate.errors import EvalgateError, InputError, RemoteError
-from evalgate.history.branch import DEFAULT, Branch, Sight
+from evalgate.history.branch import DEFAULT, Branch
+from evalgate.history.branch_sight import Sight
 from evalgate.history.remote import Remote
 from evalgate.pipeline.doctor.asked import Asked
 from evalgate.pipeline.doctor.check import Check, fail, failures, ok, skipped, split, warn
