@@ -51,7 +51,7 @@ def test_every_request_is_as_github_describes_it() -> None:
         there.pulls_with(HEAD)
         there.parents(HEAD)
         assert there.merge_base("release/1", HEAD) == BASE
-        assert [description.faults(request) for request in github.requests] == [[]] * 14
+        assert [description.faults(request) for request in github.requests] == [[]] * 13
 
 
 @pytest.mark.parametrize(
