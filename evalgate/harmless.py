@@ -13,7 +13,7 @@ import sys
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
-from typing import TextIO
+from typing import Any, TextIO
 
 ANSI = re.compile(
     r"""
@@ -132,6 +132,10 @@ class LogStream(io.TextIOBase):
     def buffer(self) -> io.RawIOBase:
         """For whoever writes bytes: they take the same way."""
         return self._bytes
+
+    def __getattr__(self, name: str) -> Any:
+        # What users' code may ask of a stream beyond this, `reconfigure` for one, is the other stream's business.
+        return getattr(self._stream, name)
 
     def writable(self) -> bool:
         return True

@@ -100,6 +100,15 @@ def test_a_stream_takes_bytes_the_same_way() -> None:
     assert log.getvalue() == ": :error::boo\n\N{REPLACEMENT CHARACTER}: :error::boo\n"
 
 
+def test_a_stream_is_asked_what_streams_are_asked() -> None:
+    """An application that sets up its output when it is imported works in a job as it does elsewhere."""
+    with Path(os.devnull).open("w", encoding="ascii") as there:
+        stream = LogStream(there)
+        stream.reconfigure(encoding="utf-8", line_buffering=True)
+        assert (there.encoding, stream.encoding, stream.fileno()) == ("utf-8", "utf-8", there.fileno())
+        assert (str(stream.name), stream.isatty(), stream.writable()) == (os.devnull, False, True)
+
+
 def test_outside_of_actions_streams_are_left_alone() -> None:
     """A terminal has colours and lines that are drawn over."""
     before = sys.stdout, sys.stderr

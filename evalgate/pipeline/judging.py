@@ -11,6 +11,7 @@ from typing import TypeAlias
 from evalgate.endpoints import Endpoint, Opening, Settings
 from evalgate.errors import Fault, InputError
 from evalgate.pipeline.pacing import Paces
+from evalgate.pipeline.session import discreet
 from evalgate.records import Case, Json, Output, Request, fingerprint
 from evalgate.runner.cache import Remembering
 from evalgate.runner.judgement import judgement
@@ -103,7 +104,8 @@ class AskedEndpoint:
             # No await between the look-up and this line's first step would be needed if opening were free of waiting;
             # two judges that meet here open twice, and both are closed with the stack.
             opening = replace(self._opening, told=self._pace.told)
-            opened = self._charged(await self._stack.enter_async_context(settings.open(opening)))
+            opened = await self._stack.enter_async_context(settings.open(opening))
+            opened = self._charged(discreet(opened, settings.secrets(opening.environ)))
             remembering = self._remember(settings, opened) if self._remember else None
             self._opened[key] = Paced(opened, self._pace, first=True), remembering
         return self._opened[key]

@@ -277,3 +277,39 @@ def test_no_settings_show_what_is_secret_in_them() -> None:
     opening = Opening(base_dir=Path(), environ={"K": SECRET}, concurrency=1, timeout_s=1)
     seen = (repr(settings), str(settings), repr(opening), repr(settings.identity(Path())), repr(Masker([SECRET])))
     assert [text for text in (*seen, repr(settings.determinants(Path()))) if SECRET in text] == []
+
+
+JUDGED = """
+version: 1
+suite: s
+evalsets: [set.yaml]
+endpoint: {{kind: python, callable: "app:answer"}}
+gate: {{limits: {{error_rate: 1.0}}}}
+history: {{store: "sqlite:///h.db"}}
+"""
+
+
+def test_what_a_judge_says_holds_no_key_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scorer's own judge, whose key is in a variable that nobody would take for a secret."""
+    key = "judge/key+0123456789"
+    with listening() as server:
+        server.body = lambda heard: {
+            "choices": [{"message": {"content": json.dumps({"reason": f"I was asked with {heard}", "score": "pass"})}}]
+        }
+        judge = f"{{kind: openai, base_url: '{server.url}/v1', model: m, api_key_env: TEAM}}"
+        scorer = f"{{judge: {{rubric: r, endpoint: {judge}}}}}"
+        for name, text in (
+            ("app.py", "def answer(request):\n    return 'x'\n"), ("evalgate.yaml", JUDGED.format()),
+            ("set.yaml", f"name: s\nscorers: [{scorer}]\ncases: [{{id: a, category: c, input: x}}]\n"),
+        ):  # fmt: skip
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("TEAM", key)
+        assert call(["run"]) == 0
+        assert server.heard[0]["authorization"] == f"Bearer {key}"
+    with History.open("sqlite:///h.db") as history:
+        kept = repr(history.read_run("latest"))
+    assert "I was asked with" in kept and MASK in kept
+    assert key not in kept + repr(capsys.readouterr())
