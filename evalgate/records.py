@@ -600,6 +600,8 @@ class BaselineSummary:
     commit: str | None = None
     behind: int | None = None
     age_s: float | None = None
+    is_stale: bool = False
+    """Its age alone is why nothing is proven by it: `gate.when.stale` then decides. Not part of the JSON."""
 
 
 class Effect(StrEnum):

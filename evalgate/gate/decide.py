@@ -61,6 +61,7 @@ def decide(
     summary = summary_of(baseline, now)
     lacking = _without_baseline(judged, baseline, rules, _judging(found))
     stale = _stale(baseline, rules, _judging(found), summary)
+    summary = replace(summary, is_stale=stale is not None and lacking is None)
     name, reason = _verdict(judged, rules, found, lacking, stale)
     drifts = confirm.events(candidate, judged.fresh, {f_key(f): f.sentence for f in found if f.against == "baseline"})
     return Verdict(

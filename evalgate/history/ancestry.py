@@ -17,6 +17,9 @@ from evalgate.history.git import Repository
 FARTHEST = 200
 """How many generations back the commit is looked for at which a change left its base."""
 
+OR_DEEPER = "Or check out with fetch-depth: 0"
+"""What helps in a job whatever the remote's trouble is."""
+
 ORIGIN = "refs/remotes/origin/"
 
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -142,7 +145,7 @@ class Deepened(Repository):
     def unseen(self, commit: str) -> str | None:
         """Why what came before this commit could not be fetched; None: it could, or nothing did."""
         why = self._beyond.unseen(commit)
-        return None if why is None else f"older commits could not be fetched. {why}. Or check out with fetch-depth: 0"
+        return None if why is None else f"older commits could not be fetched. {why}. {OR_DEEPER}"
 
     def first_parents(self, commit: str, limit: int) -> list[str]:
         """The commit itself, its first parent …, at most `limit`; fewer where older ones cannot be fetched."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalgate.github.event import PARENT, Situation
-from evalgate.history.ancestry import Deepened
+from evalgate.history.ancestry import OR_DEEPER, Deepened
 from evalgate.history.baseline import Lost
 
 
@@ -39,5 +39,6 @@ def _left_its_base(repository: Deepened, situation: Situation, head: str) -> str
     if head in found:
         return None  # it is on its base already: what came before it is what it is held against
     name = f"branch {branch}" if branch is not None else "its base"
-    why = repository.trouble or f"no commit in common with {name} was found"
+    trouble = repository.trouble
+    why = f"no commit in common with {name} was found" if trouble is None else f"{trouble}. {OR_DEEPER}"
     return Lost(why=f"where {head[:7]} left {name} could not be found: {why}")

@@ -173,10 +173,10 @@ def _next_step(verdict: Verdict, waiver: str | None) -> str | None:
             "Look at what surrounds the system (provider, model, index): the baseline's own requests fare worse. "
             "What it gives now becomes the baseline with the next recorded runs."
         )
-    if verdict.verdict is VerdictName.NO_BASELINE and any(f.against == "anchor" for f in verdict.findings):
-        return "Bless the run that later ones are held against: `evalgate baseline bless RUN --reason … --name NAME`."
     if is_stale(verdict):
         return "Record a new baseline: run evalgate on the default branch. This one is too old to prove a pass by it."
+    if verdict.verdict is VerdictName.NO_BASELINE and any(f.against == "anchor" for f in verdict.findings):
+        return "Bless the run that later ones are held against: `evalgate baseline bless RUN --reason … --name NAME`."
     if verdict.verdict is not VerdictName.FAIL:
         return _NEXT[verdict.verdict]
     failing = [finding for finding in verdict.findings if gating_status(finding) in (Status.BREACH, Status.MISSING)]
@@ -260,8 +260,7 @@ def let_through(verdict: Verdict) -> bool:
 
 def is_stale(verdict: Verdict) -> bool:
     """Whether there is a baseline, and nothing but its age keeps the verdict from being a pass."""
-    lacks_anchor = any(finding.against == "anchor" for finding in verdict.findings)
-    return verdict.verdict is VerdictName.NO_BASELINE and verdict.baseline.kind != "missing" and not lacks_anchor
+    return verdict.verdict is VerdictName.NO_BASELINE and verdict.baseline.is_stale
 
 
 def breached_categories(verdict: Verdict) -> frozenset[str]:

@@ -101,7 +101,7 @@ def moved() -> Report:
 
 def stale() -> Report:
     """A baseline of last spring, far behind, of ten runs."""
-    old = replace(NEAREST, ids=tuple(f"5a{n:02}-01" for n in range(10)), behind=312, age_s=120 * 86_400)
+    old = replace(NEAREST, ids=tuple(f"5a{n:02}-01" for n in range(10)), behind=312, age_s=120 * 86_400, is_stale=True)
     reason = "the baseline is stale: 120 days old, allowed 90; nothing is proven to be worse than it"
     found = (*quiet(), drop("*", 0.9, 0.912, Status.PASS, n=800))
     made = verdict(VerdictName.NO_BASELINE, reason, found, baseline=old)

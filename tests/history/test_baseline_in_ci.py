@@ -60,6 +60,17 @@ def test_a_checked_out_head_is_compared_with_its_merge_base(hub: Hub, store: Sto
     assert store.compared(clone, hub.pull_job(head, base="m6")).first == ("m3", 0)
 
 
+def test_a_shallow_checkout_is_not_believed_about_where_a_change_left_its_base(hub: Hub, store: Store) -> None:
+    """It has a common commit, m3; the newer one, m5, came in by a way that is cut off there."""
+    store.record("m3", "m5")
+    head = hub.commit("f2", hub.line("f", 1, on="m3"), hub.line("side", 3, on="m5"))
+    hub.pull(head, "m6")
+    clone = hub.checkout(head, 3)
+    git(clone, "fetch", "--quiet", "--depth=4", "origin", "main:refs/remotes/origin/main")
+    assert git(clone, "merge-base", "HEAD", "origin/main") == hub.ids["m3"]
+    assert store.compared(clone, hub.pull_job(head, base="m6")).first == ("m5", 0)
+
+
 @pytest.mark.parametrize("depth", [None, 1])
 def test_what_was_merged_into_the_change_since_belongs_to_its_base(hub: Hub, store: Store, depth: int | None) -> None:
     """The payload's base is not kept up to date: the branch as it is now knows better."""
@@ -91,12 +102,15 @@ def test_a_re_run_after_the_merge_is_compared_as_the_first_time(hub: Hub, store:
 
 
 def test_a_newer_test_merge_than_the_events_is_known_by_its_parents(hub: Hub, store: Store) -> None:
-    """`ref: refs/pull/7/merge` gives the newest: what main has gained is its base's, not the change's."""
+    """`ref: refs/pull/7/merge` gives the newest: what main has gained is its base's, not the change's. No remote is
+    needed to see that."""
     head = hub.line("f", 1, on="m4")
     hub.pull(head, "m5")
     newer = hub.commit("newer", "m6", head)
     store.record("m5", "m6")
-    assert store.compared(hub.checkout(newer, 1), hub.pull_job(head, base="m5")).first == ("m6", 0)
+    clone = hub.checkout(newer, 1)
+    hub.gone()
+    assert store.compared(clone, hub.pull_job(head, base="m5")).first == ("m6", 0)
 
 
 def test_a_stacked_pull_request_is_compared_with_the_one_below(hub: Hub, store: Store) -> None:
