@@ -218,8 +218,8 @@ def test_each_input_reaches_the_step_and_is_known_there() -> None:
             assert value == f"${{{{ inputs.{wanted} }}}}"
 
 
-def test_each_input_of_the_run_is_an_option_of_the_same_name() -> None:
-    """`evalgate run` knows every option that the step gives it."""
+def options_of(*command: str) -> set[str]:
+    """What a command of `evalgate` can be told."""
     import typer
     from typer.main import get_command
 
@@ -227,10 +227,40 @@ def test_each_input_of_the_run_is_an_option_of_the_same_name() -> None:
 
     app = typer.Typer()
     register(app)
-    run = get_command(app).commands["run"]  # type: ignore[attr-defined]
-    options = {option for parameter in run.params for option in parameter.opts}
+    found: Any = get_command(app)
+    for name in command:
+        found = found.commands[name]
+    return {option for parameter in found.params for option in parameter.opts}
+
+
+def test_each_input_of_the_run_is_an_option_of_the_same_name() -> None:
+    """`evalgate run` knows every option that the step gives it; whoever fetches the history knows where that is."""
     wanted = {f"--{name}" for name in (*step.TEXTS, *step.LISTS, *step.NUMBERS, *step.FLAGS, "write")}
-    assert wanted <= options
+    assert wanted <= options_of("run")
+    assert {f"--{name}" for name in step.PLACES} <= options_of("sync", "pull") & options_of("baseline", "list")
+
+
+@pytest.mark.parametrize(
+    ("action", "command"),
+    [
+        ("comment", ["comment"]),
+        ("fork-comment", ["comment"]),
+        ("record", ["sync", "push"]),
+        ("compact", ["sync", "compact"]),
+        ("trend", ["trend"]),
+    ],
+)
+def test_each_input_of_a_smaller_action_reaches_an_option_that_there_is(action: str, command: list[str]) -> None:
+    """Every input has a variable, every variable is used, and every option is one of the command's."""
+    file = ROOT / ".github/actions" / action / "action.yml"
+    *_, last = steps(file)
+    given = {name: value for name, value in last["env"].items() if "inputs." in value}
+    taken = set(re.findall(r"inputs\.([\w-]+)", str([*given.values(), last.get("working-directory")])))
+    assert taken == content(file)["inputs"].keys()
+    read_by_the_program = {"GITHUB_TOKEN", "EVALGATE_COMMENT_LOGIN"}
+    assert [name for name in given.keys() - read_by_the_program if f"${name}" not in last["run"]] == []
+    assert f'evalgate" {" ".join(command)} ' in last["run"]
+    assert set(re.findall(r"--[a-z][a-z-]+", last["run"])) <= options_of(*command)
 
 
 def test_the_workflows_for_users_name_the_commit_they_are_given() -> None:
