@@ -80,6 +80,15 @@ def cell(text: str, *, limit: int | None = None) -> str:
     return _ACTIVE.sub(_disarm, plain(text, limit=limit))
 
 
+def prose(text: str, *, limit: int | None = None) -> str:
+    """A sentence as `cell`, with what it has between backticks as `code`: ours quote keys and commands like that.
+
+    Inert whoever wrote it. limit: visible characters, as in `plain`.
+    """
+    parts = re.split("`([^`]+)`", plain(text, limit=limit))
+    return "".join(code(part) if number % 2 else _ACTIVE.sub(_disarm, part) for number, part in enumerate(parts))
+
+
 def code(text: str, *, limit: int | None = None) -> str:
     """The text as inline code, inert as `cell`; `(empty)` where nothing is visible in it."""
     line = plain(text, limit=limit)

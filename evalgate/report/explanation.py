@@ -7,7 +7,7 @@ from typing import Protocol
 
 from evalgate.records import EVERY_CASE, Json, Status
 from evalgate.report import markdown, markup, terminal
-from evalgate.report.escape import cell, json_document
+from evalgate.report.escape import cell, json_document, prose
 from evalgate.report.machine import document
 from evalgate.report.model import Report
 from evalgate.report.pages import Format
@@ -123,7 +123,7 @@ def _folded(one: Told) -> str:
     category = EVERY_CASE_NAME if one.category == EVERY_CASE else one.category
     anchor = " against the anchor" if one.against == "anchor" else ""
     summary = f"{cell(category, limit=NAME_LIMIT)}, {cell(one.rule)}{anchor}: {_status(one)}"
-    body = [cell(one.sentence, limit=2 * LINE_LIMIT)]
+    body = [prose(one.sentence, limit=2 * LINE_LIMIT)]
     body += [
         f"**{cell(part.title)}**\n\n{markup.bullets(cell(line, limit=LINE_LIMIT) for line in part.lines)}"
         for part in one.parts

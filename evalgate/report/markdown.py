@@ -15,7 +15,7 @@ from html import escape
 from evalgate.records import EVERY_CASE, Finding, Status, VerdictName
 from evalgate.report import alterations, markup
 from evalgate.report.changed import has_changed
-from evalgate.report.escape import cell, code, fence
+from evalgate.report.escape import cell, code, fence, prose
 from evalgate.report.model import (
     CategoryRow,
     CauseGroup,
@@ -173,9 +173,9 @@ def _alert(report: Report) -> str:
     is_good = verdict.verdict is VerdictName.PASS and not any(change.weakens for change in verdict.changes)
     kind = "CAUTION" if verdict.verdict is VerdictName.FAIL else "TIP" if is_good else "WARNING"
     suite = f" · {cell(verdict.suite, limit=NAME_LIMIT)}" if verdict.suite else ""
-    lines = [f"[!{kind}]", f"**{cell(title(verdict))}**{suite}: {cell(verdict.reason, limit=SENTENCE_LIMIT)}"]
+    lines = [f"[!{kind}]", f"**{cell(title(verdict))}**{suite}: {prose(verdict.reason, limit=SENTENCE_LIMIT)}"]
     if report.next_step:
-        lines += ["", f"**Next:** {cell(report.next_step, limit=SENTENCE_LIMIT)}"]
+        lines += ["", f"**Next:** {prose(report.next_step, limit=SENTENCE_LIMIT)}"]
     return "\n".join(f"> {line}".rstrip() for line in lines)
 
 
@@ -186,7 +186,7 @@ def _one_line(report: Report) -> str:
     notes = count(len(verdict.notes), "note") if verdict.notes else ""
     cost = f"cost {money(verdict.usage.cost_usd)}"
     facts = (NOTHING_CHANGED, baseline_facts(verdict), cost, notes)
-    told = [cell(verdict.reason, limit=SENTENCE_LIMIT), *(cell(fact, limit=SENTENCE_LIMIT) for fact in facts if fact)]
+    told = [prose(verdict.reason, limit=SENTENCE_LIMIT), *(cell(fact, limit=SENTENCE_LIMIT) for fact in facts if fact)]
     return f"✅ <b>{cell(title(verdict))}</b>{suite}: {' · '.join([*told, *([_job(report)] if report.job else [])])}"
 
 
@@ -200,7 +200,7 @@ def _job(report: Report) -> str:
 
 def _baseline(report: Report) -> str:
     line = baseline_line(report.verdict)
-    return cell(line, limit=SENTENCE_LIMIT) if line else ""
+    return prose(line, limit=SENTENCE_LIMIT) if line else ""
 
 
 def _categories(report: Report, room: _Room) -> str:
@@ -260,7 +260,7 @@ def _status(status: Status | None) -> str:
 
 def _sentences(report: Report, room: _Room) -> str:
     sentences = grave_sentences(report.verdict)
-    shown = [cell(sentence, limit=SENTENCE_LIMIT) for sentence in sentences[: room.sentences]]
+    shown = [prose(sentence, limit=SENTENCE_LIMIT) for sentence in sentences[: room.sentences]]
     made = _with_rest(markup.bullets(shown), len(sentences) - len(shown), "finding")
     return made if len(shown) <= room.told else markup.fold(count(len(sentences), "finding"), made)
 
@@ -354,7 +354,7 @@ def _case_lists(report: Report, room: _Room) -> str:
 
 def _notes(report: Report, room: _Room) -> str:
     notes = report.verdict.notes
-    shown = [cell(note, limit=SENTENCE_LIMIT) for note in notes[: room.notes]]
+    shown = [prose(note, limit=SENTENCE_LIMIT) for note in notes[: room.notes]]
     return _with_rest(markup.bullets(shown), len(notes) - len(shown), "note")
 
 

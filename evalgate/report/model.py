@@ -187,7 +187,7 @@ def _next_step(verdict: Verdict, waiver: str | None) -> str | None:
         flipped = "Look at the cases that flipped. " if verdict.cases.regressed else ""
         accept = "accept it with a waiver (docs/exceptions.md)."
         if waiver is not None:
-            accept = f"accept it in evalgate-exceptions.yaml, under `waivers:`: {waiver}"
+            accept = f"accept it in evalgate-exceptions.yaml, under `waivers:`: `{waiver}`"
         return f"{flipped}Mend it; or, if the drop is meant, {accept}"
     if any(finding.rule in JUDGING_RULES for finding in failing):
         return "Bring the category's cases back, or list it under gate.removed_categories."

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from evalgate.harmless import log_safe, visible
-from evalgate.report.escape import cell, code, fence, json_document, plain
+from evalgate.report.escape import cell, code, fence, json_document, plain, prose
 
 ATTACKS = (
     "@octo-org/security please",
@@ -139,6 +139,24 @@ def check_at_the_start_of_a_block(text: str) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(text=TEXTS)
+@example(text="`@a`b`#1`")
+def test_a_sentence_shows_its_text_and_code_and_nothing_else(text: str) -> None:
+    """What stands between backticks is code; the rest is read as written, and nothing in either is a reference."""
+    for frame, tags in (("({})", ["p"]), ("{}", ["p"]), ("- {}", ["ul", "li"])):
+        read = Read(GITHUB.render(frame.format(prose(text) or "x")))
+        assert [tag for tag in read.tags if tag not in ("span", "code")] == tags
+        assert not [node for node in read.nodes if FILTERS.search(node)]
+    if "`" not in text:
+        assert prose(text) == cell(text)
+
+
+def test_a_sentence_quotes_keys_as_code() -> None:
+    """As our own sentences write them."""
+    assert prose("write `waivers:` under it") == "write `waivers:` under it"
+
+
+@settings(max_examples=EXAMPLES)
+@given(text=TEXTS)
 def test_code_shows_its_text_as_code(text: str) -> None:
     """One code element in a table's cell, with the text as it was written."""
     read = Read(GITHUB.render(f"| h |\n| - |\n| {code(text)} |"))
@@ -166,7 +184,7 @@ def test_a_long_text_in_a_fence_says_how_much_is_left_out() -> None:
 @given(text=TEXTS)
 def test_no_form_of_a_text_holds_our_marker(text: str) -> None:
     """Nobody can write the comment that tells evalgate which comment is its own."""
-    for made in (cell, code, fence):
+    for made in (cell, code, fence, prose):
         assert "<!-- evalgate" not in made(f"{text}<!-- evalgate:v1 key=x -->{text}")
 
 
@@ -183,7 +201,7 @@ def test_plain_text_is_one_visible_line_within_its_limit(text: str, limit: int) 
 @given(text=TEXTS)
 def test_a_document_does_nothing_in_a_log(text: str) -> None:
     """Markdown and JSON that a job prints: there is nothing in them that the log's filter would change."""
-    for shown in (cell(text), code(text), fence(text), json_document({"key": text, text: 1})):
+    for shown in (cell(text), code(text), prose(text), fence(text), json_document({"key": text, text: 1})):
         assert shown == log_safe(shown)
 
 
