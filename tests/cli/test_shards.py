@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -291,18 +292,31 @@ def scripts(job: dict[str, Any]) -> list[tuple[str, dict[str, str]]]:
 
 
 def in_workflow(project: Project, monkeypatch: pytest.MonkeyPatch, script: str, variables: dict[str, str]) -> Said:
-    """One step's line, with the variables that GitHub would have set."""
+    """A step's lines until one fails, with the variables that GitHub would have set."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    line = next(line for line in script.splitlines() if line.startswith("evalgate "))
-    command, *arguments = shlex.split(os.path.expandvars(line))
-    assert command == "evalgate"
-    return project.evalgate(*arguments)
+    for line in script.splitlines():
+        command, *arguments = shlex.split(os.path.expandvars(line)) or [""]
+        said = project.evalgate(*arguments) if command == "evalgate" else None
+        if said is not None and said.code != 0:
+            break
+    assert said is not None
+    return said
 
 
 def test_the_github_workflow_makes_one_verdict_of_its_parts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/examples/evalgate-shards.yml, its commands in order: the parts of its matrix, then the merge."""
     build(project, categories=GOOD)
+    remote = project.folder / "remote.git"
+    commit = ["-c", "user.name=a", "-c", "user.email=a@b.invalid", "commit", "-q", "--allow-empty", "-m", "first"]
+    for arguments in (
+        ["init", "-q", "--bare", str(remote)],
+        ["init", "-q"],
+        ["remote", "add", "origin", str(remote)],
+        commit,
+        ["push", "-q", "origin", "HEAD:main"],
+    ):
+        subprocess.run(["git", *arguments], cwd=project.folder, check=True)
     jobs = yaml.safe_load((ROOT / "docs/examples/evalgate-shards.yml").read_text("utf-8"))["jobs"]
     (part, given), matrix = scripts(jobs["shard"])[0], jobs["shard"]["strategy"]["matrix"]["shard"]
     temp = project.folder / "temp" / "shards"
