@@ -10,6 +10,7 @@ another job (see `docs/github.md`).
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TextIO
 
 from evalgate.errors import EvalgateError, Fault, InputError
@@ -47,6 +49,8 @@ _NOT_FOR_THE_RUN = re.compile(r"EVALGATE_INPUT_.*|GITHUB_(TOKEN|OUTPUT|ENV|PATH|
 _RECORDED = ("push", "schedule", "workflow_dispatch")
 """Events whose runs belong into the history, where they are the default branch's."""
 _UNEVALUATED = 3
+RECENT = "120d"
+"""How much of the history a job fetches at first: more than the age at which a baseline is stale by default."""
 _OWN_FILE_BYTES = 100_000_000
 
 
@@ -188,14 +192,26 @@ def _pull(inputs: Inputs, environ: Mapping[str, str], log: TextIO, program: str)
     """Fetches the history's branch into the store; 0, or the step's exit code. There being no branch yet is fine.
 
     Then has the baseline looked for once, with the token: it fetches the commits that a shallow checkout lacks, so
-    that the run finds them there. What it finds stands in the log; what it does not find is the run's to tell.
+    that the run finds them there. What it finds stands in the log; what it does not find is the run's to tell. The
+    last months are fetched first, and all of them only where no baseline is among those.
     """
     with_token = {**environ, **({"GITHUB_TOKEN": inputs.token} if inputs.token else {})}
     with _group("History", log):
-        ended = _run([program, "sync", "pull", *inputs.places], with_token, log)
-        if ended == 0:
-            _run([program, "baseline", "list", *inputs.places], with_token, log)
+        for months in (["--since", RECENT], []):
+            ended = _run([program, "sync", "pull", *months, *inputs.places], with_token, log)
+            if ended != 0 or _finds_baseline(inputs, with_token, log, program):
+                break
     return ended if ended in (0, 2, 70, 130) else _UNEVALUATED
+
+
+def _finds_baseline(inputs: Inputs, environ: Mapping[str, str], log: TextIO, program: str) -> bool:
+    with TemporaryDirectory() as folder:
+        found = Path(folder) / "baseline.json"
+        _run([program, "baseline", "list", *inputs.places, "--write", f"json={found}"], environ, log)
+        try:
+            return bool(json.loads(found.read_bytes())["baseline"]["ids"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
 
 @contextmanager

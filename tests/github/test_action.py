@@ -32,6 +32,12 @@ ready = Path(os.environ["STAND_IN"])
 seen = json.dumps({"argv": sys.argv[1:], "env": dict(os.environ)})
 if sys.argv[1] in ("sync", "baseline"):
     (ready / f"{sys.argv[1]}.json").write_text(seen)
+    with (ready / "fetched").open("a") as said:
+        said.write(" ".join(word for word in sys.argv[1:] if not word.startswith("json=")) + "\\n")
+    for option in sys.argv:
+        if option.startswith("json="):
+            found = json.dumps({"baseline": {"ids": os.environ.get("BASELINE", "r").split()}})
+            Path(option.removeprefix("json=")).write_text(found)
     sys.exit(int(os.environ.get("SYNC_EXIT", "0")))
 (ready / "seen.json").write_text(seen)
 sys.stdout.buffer.write((ready / "said").read_bytes())
@@ -102,6 +108,10 @@ class Job:
 
     def seen(self, command: str = "seen") -> Any:
         return json.loads((self.folder / "ready" / f"{command}.json").read_text("utf-8"))
+
+    def fetched(self) -> list[str]:
+        """What the step asked of the history, a command line each."""
+        return (self.folder / "ready" / "fetched").read_text("utf-8").splitlines()
 
 
 def texts(github: FakeGitHub) -> list[str]:
@@ -227,15 +237,27 @@ def test_the_history_is_fetched_first_with_the_token(tmp_path: Path) -> None:
         job = Job(tmp_path, github)
         job.lay_ready(make_verdict(), exit_code=0)
         job.run(store="sqlite:///h.db", epochs="2")
-        for command, does in (("sync", "pull"), ("baseline", "list")):
+        places = "--config evalgate.yaml --store sqlite:///h.db"
+        assert job.fetched() == [f"sync pull --since 120d {places}", f"baseline list {places} --write"]
+        for command in ("sync", "baseline"):
             seen = job.seen(command)
-            assert seen["argv"] == [command, does, "--config", "evalgate.yaml", "--store", "sqlite:///h.db"]
             assert seen["env"]["GITHUB_TOKEN"] == "token-1"
             assert not {"GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"} & seen["env"].keys()
         assert "GITHUB_TOKEN" not in job.seen()["env"]
         job.lay_ready(make_verdict(), exit_code=0)
         job.run(history="none")
         assert not (job.folder / "ready" / "sync.json").exists()
+
+
+def test_the_whole_history_is_fetched_where_the_last_months_have_no_baseline(tmp_path: Path) -> None:
+    """A branch that began long ago is still compared with what it began from."""
+    with FakeGitHub() as github:
+        job = Job(tmp_path, github, variables={"BASELINE": ""})
+        job.lay_ready(make_verdict(), exit_code=0)
+        job.run()
+        places = "--config evalgate.yaml"
+        assert job.fetched()[::2] == [f"sync pull --since 120d {places}", f"sync pull {places}"]
+        assert job.seen()["argv"][0] == "run"
 
 
 @pytest.mark.parametrize(("ended", "exit_code"), [(1, 3), (3, 3), (2, 2), (70, 70)])
