@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
@@ -83,6 +84,8 @@ class Repository:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._commits: set[str] = set()
+        """Whole ids of commits that are known to be there: what an id names never changes, and a process is dear."""
 
     def head(self) -> str | None:
         """The commit that is checked out; None before the first."""
@@ -143,7 +146,12 @@ class Repository:
 
     def resolve(self, name: str) -> str | None:
         """The full id of the commit of this name (`HEAD^1`, a branch, the beginning of an id)."""
-        return self._ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}") or None
+        if name in self._commits:
+            return name
+        found = self._ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        if found:
+            self._commits.add(found)
+        return found or None
 
     def parents(self, commit: str) -> list[str]:
         """The commit's parents as they stand in it, the first one first, whether or not the clone has them."""
@@ -173,9 +181,10 @@ class Repository:
         newer, older = self.resolve(descendant), self.resolve(ancestor)
         if newer is None or older is None:
             return None
-        count = self._ask("rev-list", "--count", newer, f"^{older}")
+        count = "0" if newer == older else self._ask("rev-list", "--count", newer, f"^{older}")
         return int(count) if count else None
 
+    @cached_property
     def prefix(self) -> str:
         """Where the folder lies in its repository: `evals/` for one below its top, else an empty text."""
         return self._ask("rev-parse", "--show-prefix") or ""
@@ -195,6 +204,8 @@ class Repository:
         inside = sorted(path for path in paths if posixpath.normpath(path).split("/")[0] not in ("", ".", ".."))
         named = self._entries(commit, inside) if inside else []
         found = {entry.path: entry.id for entry in named if entry.is_file}
+        if not found:
+            return {}
         content = self._bytes("cat-file", "--batch", stdin="".join(f"{id}\n" for id in found.values()).encode())
         contents, start = {}, 0
         while content and start < len(content):

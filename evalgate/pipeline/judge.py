@@ -19,7 +19,6 @@ from evalgate.history.ancestry import Deepened
 from evalgate.history.anchor import anchored
 from evalgate.history.baseline import Lost
 from evalgate.history.git import Repository
-from evalgate.history.remote import Remote
 from evalgate.pipeline.ruling import Base
 from evalgate.pipeline.staged import Against
 from evalgate.pipeline.start import start
@@ -122,7 +121,7 @@ class Place:
 
     def told(self, config: Path) -> dict[str, Json]:
         """What a run says of where its configuration is: two of a monorepo may have named their suites alike."""
-        return {} if self.repository is None else {CONFIG: f"{self.repository.prefix()}{config.name}"}
+        return {} if self.repository is None else {CONFIG: f"{self.repository.prefix}{config.name}"}
 
     @cached_property
     def git(self) -> Repository | None:
@@ -138,6 +137,8 @@ class Place:
 
     @cached_property
     def _deepened(self) -> Deepened:
+        from evalgate.history.remote import Remote
+
         repository = self.repository or Repository(Path())
         return Deepened(repository, lambda: Remote.of(repository.path, self.environ))
 

@@ -146,7 +146,7 @@ class Base:
     def _path(self) -> str:
         repository = self.place.repository
         assert repository is not None
-        return repository.prefix() + self.config.path.name
+        return repository.prefix + self.config.path.name
 
     def _files(self, commit: str) -> Files:
         """Whoever has the commit: the clone, or in CI, where clones are shallow, its remote."""

@@ -34,6 +34,29 @@ def test_commits_are_named_in_order(folder: Path) -> None:
     assert repository.resolve("HEAD^2") == ids["c"]
 
 
+class Counted(Repository):
+    """A repository that counts what it asks git."""
+
+    asked = 0
+
+    def _bytes(self, *arguments: str, stdin: bytes = b"") -> bytes | None:
+        self.asked += 1
+        return super()._bytes(*arguments, stdin=stdin)
+
+
+def test_what_cannot_change_is_asked_once(folder: Path) -> None:
+    """A commit that is there stays; every question is a process. A name that has moved is asked for again."""
+    ids = merged(folder)
+    repository = Counted(folder)
+    head = repository.head()
+    assert head == ids["m"]
+    assert (repository.exists(head), repository.distance(head, head), repository.asked) == (True, 0, 1)
+    assert repository.read_all(head, ["absent.md"]) == {}
+    assert repository.asked == 2
+    newer = commit(folder, "newer")
+    assert (repository.exists("f" * 40), repository.head(), repository.distance(head, newer)) == (False, newer, 1)
+
+
 def test_the_branch_is_named_and_none_when_detached(folder: Path) -> None:
     """CI checks out a commit, not a branch."""
     ids = merged(folder)
