@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from importlib import resources
 
 from evalgate.errors import Fault, InputError
@@ -13,6 +14,8 @@ PLACEHOLDER = "OWNER/evalgate"
 NAMES = ("evalgate.yml", "evalgate-fork-comment.yml", "evalgate-weekly.yml")
 _UNPINNED = "0" * 40
 _ACTION = re.compile(r"(?P<repository>[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)@(?P<sha>[0-9a-f]{40})")
+_TO_DO = re.compile(r"^# Before the first push:.*\n#   evalgate init .*\n#\n", re.MULTILINE)
+"""What the file says as long as the placeholder stands in it."""
 _NAMED = re.compile(r"^(|    )name: (evalgate|evalgate [a-z ]+|evaluate|trend)$", re.MULTILINE)
 """The names of workflows, and of the jobs that are checks."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./ -]*")
@@ -34,16 +37,16 @@ def user_workflows(action: str | None = None, *, branch: str = "main", folder: s
         f".github/workflows/{part}": _placed((templates / name).read_text("utf-8"), branch, folder)
         for name, part in zip(NAMES, parts, strict=True)
     }
-    if action is None:
-        return texts
+    return texts if action is None else {path: filled_in(text, action) for path, text in texts.items()}
+
+
+def filled_in(text: str, action: str) -> str:
+    """The workflow with this commit of evalgate in place of the placeholder. Raises InputError for another form."""
     found = _ACTION.fullmatch(action)
     if found is None:
         hint = "Write owner/repository@ and the 40 hex digits of a commit: a branch or tag can be moved by others."
         raise InputError(Fault(where="--action", what=f"{action[:100]!r} does not name one commit", hint=hint))
-    return {
-        path: text.replace(PLACEHOLDER, found["repository"]).replace(_UNPINNED, found["sha"])
-        for path, text in texts.items()
-    }
+    return _TO_DO.sub("", text).replace(PLACEHOLDER, found["repository"]).replace(_UNPINNED, found["sha"])
 
 
 def _placed(text: str, branch: str, folder: str) -> str:
@@ -51,6 +54,7 @@ def _placed(text: str, branch: str, folder: str) -> str:
     text = text.replace("    branches: [main]\n", f"    branches: [{_scalar(_pattern(branch))}]\n")
     if folder == ".":
         return text
+    text = text.replace("#   evalgate init --github", f"#   evalgate init {shlex.quote(folder)} --github")
     text = re.sub(_NAMED, lambda found: f"{found[1]}name: {_named(found[2], folder)}", text)
     text = text.replace("    workflows: [evalgate]\n", f"    workflows: [{_named('evalgate', folder)}]\n")
     text = text.replace("evalgate-calls-", f"evalgate-calls.{_slug(folder)}-")

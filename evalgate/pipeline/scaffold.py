@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,21 @@ if TYPE_CHECKING:
     from evalgate.history.git import Repository
 
 
+class Outcome(StrEnum):
+    """What became of a file."""
+
+    WROTE = "wrote"
+    FILLED = "filled in"
+    KEPT = "kept"
+
+
 def scaffold(
     folder: Path, *, github: bool, action: str | None = None, environ: Mapping[str, str] | None = None
-) -> list[tuple[Path, bool]]:
-    """Writes what is not there yet; each file with whether it was written. Raises InputError.
+) -> list[tuple[Path, Outcome]]:
+    """Writes what is not there yet; each file with what became of it. Raises InputError.
 
     github: the workflows too, into the repository that the folder is in, for that repository's default branch.
+    action: their commit of evalgate, also in those that are there and still have the placeholder for it.
     """
     texts = {
         folder / "evalgate.yaml": _template("evalgate.yaml"),
@@ -34,7 +44,7 @@ def scaffold(
     }
     if github:
         texts |= _workflows(folder, action, environ or {})
-    return [(file, _write(file, text)) for file, text in texts.items()]
+    return [(file, _write(file, text, action if file.suffix == ".yml" else None)) for file, text in texts.items()]
 
 
 def _workflows(folder: Path, action: str | None, environ: Mapping[str, str]) -> dict[Path, str]:
@@ -71,15 +81,28 @@ def _schema(document: str) -> str:
     return json.dumps(schema_of(document), indent=2, ensure_ascii=False) + "\n"
 
 
-def _write(file: Path, text: str) -> bool:
+def _write(file: Path, text: str, action: str | None) -> Outcome:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
         if file.is_file():
-            return False
+            return Outcome.KEPT if action is None else _fill_in(file, action)
         raise InputError(Fault(where=str(file), what="is in the way: it is no file")) from None
     except OSError as error:
         raise InputError(Fault(where=str(file), what=f"cannot be written: {error.strerror}")) from error
-    return True
+    return Outcome.WROTE
+
+
+def _fill_in(file: Path, action: str) -> Outcome:
+    from evalgate.github.workflows import PLACEHOLDER, filled_in
+
+    try:
+        text = file.read_text("utf-8")
+        if PLACEHOLDER not in text:
+            return Outcome.KEPT
+        file.write_text(filled_in(text, action), encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(Fault(where=str(file), what=f"cannot be filled in: {error}")) from error
+    return Outcome.FILLED

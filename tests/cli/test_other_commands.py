@@ -139,6 +139,19 @@ def test_init_writes_what_validate_accepts_and_overwrites_nothing(
     assert again.code == 0 and "wrote" not in again.out and mine.read_text() == "mine"
 
 
+def test_init_names_the_commit_in_workflows_that_lack_it_and_changes_nothing_else_of_them(project: Project) -> None:
+    """The command that the first call, the files and the doctor tell of does what they say, as it stands there."""
+    first = project.evalgate("init", "services/bot", "--github")
+    assert "`evalgate init services/bot --github --action owner/repository@<" in first.out
+    assert "`evalgate validate --config services/bot/evalgate.yaml`" in first.out
+    found = next(project.folder.rglob("*.yml"))
+    found.write_text(found.read_text() + "# mine\n")
+    again = project.evalgate("init", "services/bot", "--github", "--action", f"acme/gate@{'a' * 40}")
+    assert again.code == 0 and again.out.count("filled in") == 3 and "wrote" not in again.out
+    assert "OWNER/" not in found.read_text() and found.read_text().endswith("# mine\n")
+    assert "filled in" not in project.evalgate("init", "services/bot", "--github", "--action", f"b/c@{'b' * 40}").out
+
+
 @pytest.mark.parametrize("document", ["config", "evalset", "verdict"])
 def test_schemas_are_json_schemas(project: Project, document: str) -> None:
     """Whole documents that a validator accepts as schemas."""

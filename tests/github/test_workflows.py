@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -270,7 +271,7 @@ def test_the_workflows_for_users_name_the_commit_they_are_given() -> None:
     assert sorted(found) == sorted(f".github/workflows/{file}" for file in TEMPLATES)
     for text in found.values():
         assert "uses: acme/evalgate-copy/.github/actions/" in text and f"@{sha}" in text
-        assert "uses: OWNER" not in text
+        assert "OWNER" not in text and "Before the first push" not in text and "000..." not in text
 
 
 @pytest.mark.parametrize("folder", ["services/bot", "a b/Ünïcode: #1", "x/'y\"z"])
@@ -294,6 +295,7 @@ def test_a_folder_of_a_monorepo_gets_workflows_of_its_own(folder: str) -> None:
         (folder, "evalgate.yaml"),
         (None, f"{folder}/evalgate.yaml"),
     }
+    assert f"#   evalgate init {shlex.quote(folder)} --github --action " in next(iter(own.values()))
     shared = TEMPLATES["evalgate.yml"]["jobs"]["evaluate"]["steps"][1]["with"]["restore-keys"]
     assert not evaluate["jobs"]["evaluate"]["steps"][1]["with"]["key"].startswith(shared)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from evalgate.github.workflows import PLACEHOLDER
 from evalgate.pipeline.doctor.asked import Asked
 from evalgate.pipeline.doctor.check import Check, fail, ok, skipped, warn
+from evalgate.report.numbers import count
 
 FOLDER = Path(".github") / "workflows"
 MOST_BYTES = 1 << 20
@@ -76,9 +77,7 @@ def _read(file: Path) -> Workflow | None:
 def _actions(file: Workflow) -> list[Check]:
     name = f"{file.name}: actions"
     if any(PLACEHOLDER in used for used in file.uses):
-        advice = (
-            "Name the commit: `evalgate init --github --action owner/repository@<40 hex digits>` in an empty folder."
-        )
+        advice = "`evalgate init --github --action owner/repository@<40 hex digits of a commit>` fills it in."
         return [fail(name, f"the placeholder {PLACEHOLDER}@000… still stands there: GitHub refuses the file", advice)]
     loose = [used for used in file.uses if not used.startswith(("./", "docker://")) and not _PINNED.search(used)]
     if loose:
@@ -86,7 +85,7 @@ def _actions(file: Workflow) -> list[Check]:
             "Write the 40 hex digits of a commit: a tag or branch can be moved by others, to code that reads your key."
         )
         return [warn(name, f"not pinned to a commit: {', '.join(sorted(set(loose))[:5])}", advice)]
-    return [ok(name, f"{len(file.uses)} uses, all pinned")]
+    return [ok(name, f"{count(len(file.uses), 'action')}, pinned to a commit")]
 
 
 def _rights(file: Workflow) -> list[Check]:
