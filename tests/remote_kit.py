@@ -1,22 +1,14 @@
 """Bare repositories on the disk in the part of a remote, and clones of them; made once, copied for each test."""
 
-import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from repositories import ENVIRON, git
 
 from evalgate.history.remote import Remote
-
-ENVIRON = {
-    **{name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "GITHUB_"))},
-    **{f"GIT_{role}_{what}": "somebody" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_SYSTEM": os.devnull,
-}
-"""Without what the machine's user has set for git, and without the CI job that the tests may run in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +49,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hosted(template: Path, tmp_path: Path) -> Hosted:
     """A remote and a clone of it, for one test."""
     return copied(template, tmp_path)
-
-
-def git(folder: Path, *arguments: str, content: bytes | None = None) -> str:
-    """What git answers in this folder."""
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], env=ENVIRON, check=True, capture_output=True, input=content
-    )
-    return done.stdout.decode().strip()
 
 
 def made(folder: Path) -> Hosted:

@@ -1,4 +1,4 @@
-"""Small real repositories with a suite in them."""
+"""Real repositories, small ones: git with nobody's settings, commits, and a suite to put in them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,31 @@ cases:
 SUITE = {"evalgate.yaml": CONFIG, "evalsets/bot.yaml": EVALSET}
 
 
-def git(folder: Path, *arguments: str) -> str:
-    """What git says in this folder, with nobody's settings."""
-    who = {f"GIT_{role}_{what}": "a" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    environ = {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], env=environ, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
+NOBODY = {
+    **{f"GIT_{role}_{what}": "somebody" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+}
+"""What git is told, so that nothing depends on who runs the tests."""
+ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "GITHUB_"))} | NOBODY
+"""This process's environment with that, and without the job and the hook that the tests may run in."""
+
+
+def git_bytes(folder: Path, *arguments: str, content: bytes = b"") -> bytes:
+    """What git answers in this folder, to the byte. content: its stdin."""
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, env=ENVIRON, check=True, capture_output=True, input=content).stdout
+
+
+def git(folder: Path, *arguments: str, content: bytes = b"") -> str:
+    """What git answers in this folder."""
+    return git_bytes(folder, *arguments, content=content).decode().strip()
+
+
+def commit(folder: Path, message: str) -> str:
+    """A new commit of what is in the index, or of nothing; its id."""
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
+    return git(folder, "rev-parse", "HEAD")
 
 
 def repository(folder: Path) -> Path:
@@ -61,5 +78,4 @@ def committed(folder: Path, files: Mapping[str, str | None]) -> str:
     """The commit of these files and of whatever else differs."""
     written(folder, files)
     git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--allow-empty", "-m", "work")
-    return git(folder, "rev-parse", "HEAD")
+    return commit(folder, "work")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from builders import NOON, make_run
 from kit import Project, answers, build
+from repositories import commit, repository
 
 from evalgate.history.store import History
 
@@ -119,9 +119,7 @@ def test_the_list_needs_no_endpoint_and_writes_nothing(project: Project) -> None
 def test_the_list_speaks_of_the_commit_that_is_checked_out(project: Project) -> None:
     """In a repository the search begins at this commit."""
     suite(project)
-    who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a"}
-    for command in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "-m", "first"]):
-        subprocess.run(["git", *command], cwd=project.folder, env={**os.environ, **who}, check=True)
+    committed(project, "first")
     ids = recorded(project, 2)
     listed = project.evalgate("baseline", "list", "--format", "json").json
     assert (listed["baseline"]["ids"], listed["baseline"]["behind"]) == (ids[::-1], 0)
@@ -154,16 +152,9 @@ def test_a_run_tells_which_configuration_it_is_of(project: Project) -> None:
 
 def committed(project: Project, message: str) -> str:
     """A new commit that is checked out; its id."""
-    who = {f"GIT_{role}_{what}": "a" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    environ = {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull}
     if not (project.folder / ".git").exists():
-        subprocess.run(["git", "init", "--quiet", "--initial-branch=main"], cwd=project.folder, env=environ, check=True)
-    command = ["git", "commit", "--quiet", "--allow-empty", "-m", message]
-    subprocess.run(command, cwd=project.folder, env=environ, check=True)
-    answer = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=project.folder, capture_output=True, text=True, check=True
-    )
-    return answer.stdout.strip()
+        repository(project.folder)
+    return commit(project.folder, message)
 
 
 def in_job(project: Project, monkeypatch: pytest.MonkeyPatch, event: str, sha: str, **payload: Any) -> None:

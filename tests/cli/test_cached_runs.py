@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from kit import Project
+from repositories import commit, git, repository
 
 from evalgate.endpoints import Settings
 from evalgate.endpoints.chat_completions import OpenAI
@@ -328,7 +328,7 @@ def test_a_bound_is_a_whole_number_of_megabytes(text: str) -> None:
 
 def _job(project: Project, monkeypatch: pytest.MonkeyPatch, event: str, payload: dict[str, Any]) -> None:
     """The next run is a job for this event, on what is checked out."""
-    head = _git(project, "rev-parse", "HEAD")
+    head = git(project.folder, "rev-parse", "HEAD")
     variables = {
         "GITHUB_ACTIONS": "true",
         "GITHUB_EVENT_NAME": event,
@@ -345,16 +345,9 @@ def _job(project: Project, monkeypatch: pytest.MonkeyPatch, event: str, payload:
         monkeypatch.setenv(name, value)
 
 
-def _git(project: Project, *arguments: str) -> str:
-    who = ["-c", "user.name=A", "-c", "user.email=a@example.invalid", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *who, *arguments], cwd=project.folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 def _commit(project: Project, message: str) -> str:
-    _git(project, "add", "evalgate.yaml", "set.yaml")
-    _git(project, "commit", "--quiet", "--allow-empty", "--message", message)
-    return _git(project, "rev-parse", "HEAD")
+    git(project.folder, "add", "evalgate.yaml", "set.yaml")
+    return commit(project.folder, message)
 
 
 def test_a_pull_request_asks_once_a_commit_where_the_server_may_be_its_own(
@@ -363,7 +356,7 @@ def test_a_pull_request_asks_once_a_commit_where_the_server_may_be_its_own(
     """The job run again calls nothing and comes to the same verdict; the next commit may be another server."""
     with model() as (url, asked):
         build(project, url, cache="null")
-        _git(project, "init", "--quiet", "--initial-branch", "main")
+        repository(project.folder)
         base = _commit(project, "main")
         _job(project, monkeypatch, "push", {"repository": {"default_branch": "main"}})
         project.evalgate("run")
@@ -390,7 +383,7 @@ def test_a_pull_request_takes_from_the_push_what_it_has_not_changed(
         build(project, url, cache="null")
         text = (project.folder / "evalgate.yaml").read_text()
         project.write("evalgate.yaml", text.replace("model: small,", 'model: small, version: "1",'))
-        _git(project, "init", "--quiet", "--initial-branch", "main")
+        repository(project.folder)
         base = _commit(project, "main")
         _job(project, monkeypatch, "push", {"repository": {"default_branch": "main"}})
         project.evalgate("run")

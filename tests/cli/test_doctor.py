@@ -11,18 +11,13 @@ from pathlib import Path
 
 import pytest
 from kit import Project, Said, build
+from repositories import ENVIRON, git
 
 from evalgate.github.workflows import user_workflows
 
 ACTION = f"acme/evalgate@{'a' * 40}"
 
 Break = Callable[[Project], object]
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.invalid", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=30)
-    return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +105,8 @@ def remote_gone(project: Project) -> None:
 
 def quiet(project: Project) -> None:
     """The newest commit is of a year ago."""
-    old = {**os.environ, "GIT_COMMITTER_DATE": "2025-11-01T00:00:00Z"}
-    command = "git -c user.name=S -c user.email=s@example.invalid commit --quiet --amend --no-edit --allow-empty"
+    old = {**ENVIRON, "GIT_COMMITTER_DATE": "2025-11-01T00:00:00Z"}
+    command = "git commit --quiet --amend --no-edit --allow-empty"
     subprocess.run(command.split(), cwd=project.folder, env=old, check=True, timeout=30)
 
 

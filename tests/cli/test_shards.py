@@ -6,13 +6,13 @@ import json
 import os
 import re
 import shlex
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from kit import Project, Said, answers, build
+from repositories import commit, git, repository
 
 from evalgate.history import run_file
 
@@ -308,15 +308,11 @@ def test_the_github_workflow_makes_one_verdict_of_its_parts(project: Project, mo
     """docs/examples/evalgate-shards.yml, its commands in order: the parts of its matrix, then the merge."""
     build(project, categories=GOOD)
     remote = project.folder / "remote.git"
-    commit = ["-c", "user.name=a", "-c", "user.email=a@b.invalid", "commit", "-q", "--allow-empty", "-m", "first"]
-    for arguments in (
-        ["init", "-q", "--bare", str(remote)],
-        ["init", "-q"],
-        ["remote", "add", "origin", str(remote)],
-        commit,
-        ["push", "-q", "origin", "HEAD:main"],
-    ):
-        subprocess.run(["git", *arguments], cwd=project.folder, check=True)
+    repository(project.folder)
+    git(project.folder, "init", "--quiet", "--bare", str(remote))
+    git(project.folder, "remote", "add", "origin", str(remote))
+    commit(project.folder, "first")
+    git(project.folder, "push", "--quiet", "origin", "HEAD:main")
     jobs = yaml.safe_load((ROOT / "docs/examples/evalgate-shards.yml").read_text("utf-8"))["jobs"]
     (part, given), matrix = scripts(jobs["shard"])[0], jobs["shard"]["strategy"]["matrix"]["shard"]
     temp = project.folder / "temp" / "shards"

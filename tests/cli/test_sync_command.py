@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from builders import make_output
 from kit import Project, Said, build
-from remote_kit import ENVIRON, Hosted, git, state
+from remote_kit import Hosted, state
+from repositories import NOBODY, git, git_bytes
 
 from evalgate.history import run_file
 
@@ -23,8 +24,8 @@ def repository(
     """A clone of depth 1 with a suite that is committed and pushed, as the current directory."""
     for name in [name for name in os.environ if name.startswith(("GIT_", "GITHUB_"))]:
         monkeypatch.delenv(name)
-    for name in [name for name in ENVIRON if name.startswith("GIT_")]:
-        monkeypatch.setenv(name, ENVIRON[name])
+    for name, value in NOBODY.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(hosted.clone)
     project = Project(folder=hosted.clone, capture=capsys)
     build(project, categories={"facts": 2})
@@ -103,15 +104,8 @@ def test_texts_go_along_only_where_the_configuration_says_so(repository: Project
     for branch, text in ((BRANCH, None), ("full", "facts-0")):
         paths = git(hosted.bare, "ls-tree", "-r", "--name-only", branch).splitlines()
         (path,) = [path for path in paths if "/runs/" in path]
-        read = run_file.parse(path, git_bytes(hosted, f"{branch}:{path}"))
+        read = run_file.parse(path, git_bytes(hosted.bare, "cat-file", "blob", f"{branch}:{path}"))
         assert (read.run.results[0].output or make_output()).text == text
-
-
-def git_bytes(hosted: Hosted, name: str) -> bytes:
-    import subprocess
-
-    command = ["git", "-C", str(hosted.bare), "cat-file", "blob", name]
-    return subprocess.run(command, check=True, capture_output=True, env=ENVIRON).stdout
 
 
 def test_only_what_belongs_there_is_pushed_without_being_named(repository: Project, hosted: Hosted) -> None:
@@ -163,7 +157,7 @@ def test_the_sound_is_taken_and_the_damaged_is_told(repository: Project, hosted:
     run = ran(repository)
     done(repository.evalgate("sync", "push"))
     (path,) = [path for path in there(hosted) if "/runs/" in path]
-    content = git_bytes(hosted, f"{BRANCH}:{path}")
+    content = git_bytes(hosted.bare, "cat-file", "blob", f"{BRANCH}:{path}")
     by_hand(hosted, path.replace(run, "moved"), content)
     by_hand(hosted, path.replace(run, "damaged"), content[:-20])
     by_hand(hosted, path.replace(run, "nothing"), b"")

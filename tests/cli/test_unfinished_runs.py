@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from kit import Project, Said, answers, build
+from repositories import commit, git, repository
 
 from evalgate.runner.journal import Journal
 
@@ -40,15 +41,13 @@ def kept(project: Project) -> list[dict[str, str]]:
     return runs
 
 
-def commit(project: Project) -> str:
+def moved_on(project: Project) -> str:
     """One more commit of everything; the id of the one before."""
-    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
     if not (project.folder / ".git").exists():
-        subprocess.run(["git", "init", "--quiet"], check=True)
-    before = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    (project.folder / "note").write_text(before)
-    subprocess.run(["git", "add", "note"], check=True)
-    subprocess.run(["git", *who, "commit", "--quiet", "-m", "x"], check=True)
+        repository(project.folder)
+        commit(project.folder, "first")
+    before = git(project.folder, "rev-parse", "HEAD")
+    commit(project.folder, "another")
     return before
 
 
@@ -126,9 +125,9 @@ def test_a_journal_that_cannot_be_read_is_named_with_its_reason(
 def test_a_run_that_goes_on_at_another_commit_says_so(project: Project, version: str, is_told: bool) -> None:
     """Its first results are of the code of then, unless a version says that it is the same."""
     build(project, categories=GOOD, version=version)
-    commit(project)
+    moved_on(project)
     stop(project)
-    first = commit(project)
+    first = moved_on(project)
     said = project.evalgate("run", "--resume")
     assert said.code == 0
     assert (f"begun at commit {first[:12]}" in " ".join(said.out.split())) == is_told

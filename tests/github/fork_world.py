@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +13,7 @@ from typing import Any
 from builders import NOON, make_scored
 from fake_github import REPOSITORY, FakeGitHub
 from github_events import FORK, HEAD, MERGE, environment, workflow_run
+from repositories import ENVIRON, git
 
 from evalgate.github.client import connect
 from evalgate.history import result_file, run_file
@@ -37,14 +36,6 @@ gate: {each_category: {max_drop: 0.05}, overall: {max_drop: 0.05}}
 """
 SIZES = {"facts": 40, "safety": 30}
 NOW = NOON + timedelta(days=1)
-WHO = {f"GIT_{role}_{what}": "a" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-OURS = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "GIT_"))} | WHO
-OURS |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *arguments], env=OURS, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def evalset(sizes: Mapping[str, int] = SIZES) -> str:
@@ -125,9 +116,9 @@ def made(root: Path, *, config: str = CONFIG, sizes: Mapping[str, int] = SIZES, 
         run_file.write(files[-1], replace(run, created=NOON + timedelta(minutes=number)))
     push(
         [str(file) for file in files],
-        SyncOptions(config=file, environ=OURS | {"STORE_URL": "sqlite://"}),
+        SyncOptions(config=file, environ=ENVIRON | {"STORE_URL": "sqlite://"}),
     )
-    take(Branch(Remote.of(clone, OURS)), made.store)
+    take(Branch(Remote.of(clone, ENVIRON)), made.store)
     return made
 
 
@@ -179,7 +170,7 @@ class World:
             "GITHUB_SHA": self.repository.main[-1],
             "GITHUB_TOKEN": "token-1",
         }
-        return OURS | environment(self.folder / "event", "workflow_run", payload, **job)
+        return ENVIRON | environment(self.folder / "event", "workflow_run", payload, **job)
 
     def comment(self, **options: Any) -> list[str]:
         """Does what the job does; the bodies of the pull request's comments without their markers.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import stat
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from composite import Ended, run_action
 from fake_github import REPOSITORY, FakeGitHub
 from github_events import HEAD, MERGE, environment, pull_request
+from repositories import git
 from verdicts import failed_verdict, write_verdict
 from workflow_commands import commands
 
@@ -80,18 +80,7 @@ class Project:
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
 
     def git(self, *arguments: str) -> str:
-        identity = [
-            "-c",
-            "user.name=Somebody",
-            "-c",
-            "user.email=somebody@example.invalid",
-            "-c",
-            "commit.gpgsign=false",
-        ]
-        done = subprocess.run(
-            ["git", *identity, *arguments], cwd=self.workspace, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
+        return git(self.workspace, *arguments)
 
     def commit(self, bot: str, message: str) -> str:
         (self.workspace / "bot.py").write_text(bot, "utf-8")

@@ -1,36 +1,14 @@
 """Small real repositories and verdicts for the history's tests."""
 
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from repositories import commit, git
+
 from evalgate.history.database import Database
 from evalgate.history.place import Place
 from evalgate.records import BaselineSummary, CaseLists, Usage, Verdict, VerdictName
-
-WHO = {
-    **{
-        f"GIT_{role}_{what}": value
-        for role in ("AUTHOR", "COMMITTER")
-        for what, value in (("NAME", "a"), ("EMAIL", "a"))
-    },
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_SYSTEM": os.devnull,
-}
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], env={**os.environ, **WHO}, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-def commit(folder: Path, name: str) -> str:
-    git(folder, "commit", "--quiet", "--allow-empty", "-m", name)
-    return git(folder, "rev-parse", "HEAD")
 
 
 def merged(folder: Path) -> dict[str, str]:

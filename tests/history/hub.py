@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from builders import NOON, make_run
-from history_builders import WHO, git, verdict
+from history_builders import verdict
+from repositories import NOBODY, git
 
 from evalgate.gate import Rules
 from evalgate.history.store import History
@@ -103,7 +104,7 @@ class Hub:
         given = {key: value for key, value in os.environ.items() if not key.startswith(("GITHUB_", "EVALGATE_"))}
         return {
             **given,
-            **WHO,
+            **NOBODY,
             "GITHUB_ACTIONS": "true",
             "GITHUB_EVENT_NAME": event,
             "GITHUB_EVENT_PATH": str(file),

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from builders import NOON, make_drift, make_run
-from history_builders import commit, git, merged, verdict
+from history_builders import merged, verdict
+from repositories import commit, git
 
 from evalgate.errors import InputError
 from evalgate.history.anchor import anchored

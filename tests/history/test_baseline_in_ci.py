@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from builders import make_run
-from history_builders import git
 from hub import NAME, Hub, Store, Told
 from remote_kit import state
+from repositories import git
 
 from evalgate.pipeline.judge import Place
 

@@ -11,7 +11,8 @@ import pytest
 from builders import make_run
 from hypothesis import given
 from hypothesis import strategies as st
-from remote_kit import ENVIRON, Hosted, git, state
+from remote_kit import Hosted, state
+from repositories import ENVIRON, git, git_bytes
 
 from evalgate.errors import Fault, InputError, RemoteError, RemoteFault
 from evalgate.history import branch_events as events
@@ -290,10 +291,7 @@ def test_a_damaged_pack_is_told_by_name(filled: Hosted) -> None:
 
 
 def _blob(hosted: Hosted, path: str) -> bytes:
-    import subprocess
-
-    command = ["git", "-C", str(hosted.bare), "cat-file", "blob", f"{DEFAULT}:{path}"]
-    return subprocess.run(command, check=True, capture_output=True, env=ENVIRON).stdout
+    return git_bytes(hosted.bare, "cat-file", "blob", f"{DEFAULT}:{path}")
 
 
 @given(st.dictionaries(st.integers(0, 99), st.binary(min_size=1, max_size=200), min_size=1, max_size=5))

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from remote_kit import ENVIRON, Hosted, git, state
+from remote_kit import Hosted, state
+from repositories import ENVIRON, git
 
 from evalgate.errors import InputError, RemoteError, RemoteFault
 from evalgate.history.remote import Remote

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from history_builders import commit, git, merged
+from history_builders import merged
+from repositories import commit, git
 
 from evalgate.history.git import Repository
 
