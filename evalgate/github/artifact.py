@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable
 
 from evalgate.errors import Fault, InputError
-from evalgate.github.client import Artifact
+from evalgate.github.answers import Artifact
 
 MEMBER = "result.json"
 

@@ -8,23 +8,25 @@ Knows requests and answers; what is worth writing is decided by its callers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from evalgate.errors import GitHubError
-from evalgate.github.refusals import (
-    LONGEST_WAIT_S,
-    LockedError,
-    NotFoundError,
-    RefusedTokenError,
-    SwitchedOffError,
-    TooLongError,
-    limit_wait,
-    refusal,
-    silence,
+from evalgate.github.answers import (
+    Artifact,
+    Comment,
+    Issue,
+    Pull,
+    artifacts_of,
+    comment_of,
+    issue_of,
+    pull_of,
+    reading,
+    unreadable,
 )
+from evalgate.github.refusals import LONGEST_WAIT_S, NotFoundError, limit_wait, refusal, silence
 from evalgate.github.standing import About, Standing, about_of, standing_of
 from evalgate.records import Json
 
@@ -32,77 +34,9 @@ if TYPE_CHECKING:
     import requests
     import urllib3
 
-__all__ = [
-    "Artifact",
-    "Comment",
-    "GitHub",
-    "LockedError",
-    "NotFoundError",
-    "Pull",
-    "RefusedTokenError",
-    "SwitchedOffError",
-    "TooLongError",
-    "connect",
-    "silence",
-]
-
 API_VERSION = "2022-11-28"
 _PAGE = 100
 _LONGEST_RETRY_S = 120.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comment:
-    """One comment of a pull request."""
-
-    id: int
-    author: str | None
-    """Login; None where the account is gone."""
-    body: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pull:
-    """A pull request as it stands now, not as some event remembers it."""
-
-    number: int
-    head_sha: str
-    head_repository: str | None = None
-    """`owner/name`; None where the fork is gone, or was not told."""
-    base_branch: str = ""
-    """The branch that it is to be merged into."""
-    is_open: bool = True
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Artifact:
-    """A file bundle that a workflow run has left."""
-
-    id: int
-    name: str
-    size: int
-    """Bytes, packed."""
-    digest: str | None
-    """`sha256:` and 64 hex digits of what is downloaded; None where the server does not tell."""
-    is_expired: bool
-    run_id: int
-    created: str
-    """ISO 8601, UTC."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Issue:
-    """An issue of the repository."""
-
-    number: int
-    author: str | None
-    """Login; None where the account is gone."""
-    title: str
-    body: str
-    is_open: bool
-    is_locked: bool
-    url: str
-    """Where people read it."""
 
 
 class GitHub(Protocol):
@@ -237,13 +171,13 @@ class _RestGitHub:
     sleep: Callable[[float], object]
 
     def pull(self, number: int) -> Pull:
-        return _pull(self._json("GET", f"/pulls/{number}"))
+        return pull_of(self._json("GET", f"/pulls/{number}"))
 
     def list_comments(self, pull: int) -> list[Comment]:
-        return [_comment(row) for row in self._pages(f"/issues/{pull}/comments", {})]
+        return [comment_of(row) for row in self._pages(f"/issues/{pull}/comments", {})]
 
     def create_comment(self, pull: int, body: str) -> Comment:
-        return _comment(self._json("POST", f"/issues/{pull}/comments", json={"body": body}))
+        return comment_of(self._json("POST", f"/issues/{pull}/comments", json={"body": body}))
 
     def edit_comment(self, comment: int, body: str) -> None:
         self._json("PATCH", f"/issues/comments/{comment}", json={"body": body})
@@ -257,16 +191,14 @@ class _RestGitHub:
     def create_check(self, name: str, head_sha: str, output: Json, *, conclusion: str, url: str) -> int:
         about = {"name": name, "head_sha": head_sha, "status": "completed", "conclusion": conclusion}
         made = self._json("POST", "/check-runs", json={**about, "details_url": url, "output": output})
-        try:
+        with reading("/check-runs"):
             return int(made["id"])
-        except (KeyError, TypeError, ValueError) as fault:
-            raise _unreadable("/check-runs") from fault
 
     def add_to_check(self, check: int, output: Json) -> None:
         self._json("PATCH", f"/check-runs/{check}", json={"output": output})
 
     def artifacts_of(self, run_id: int) -> list[Artifact]:
-        return _newest_first(self._pages(f"/actions/runs/{run_id}/artifacts", {}, key="artifacts"))
+        return artifacts_of(self._pages(f"/actions/runs/{run_id}/artifacts", {}, key="artifacts"))
 
     def download(self, artifact: int, *, most_bytes: int) -> bytes:
         from evalgate.github.storage import fetch
@@ -274,42 +206,40 @@ class _RestGitHub:
         path = f"/actions/artifacts/{artifact}/zip"
         place = self._sent("GET", path, allow_redirects=False).headers.get("Location", "")
         if not place.startswith("https://" if self.root.startswith("https://") else ("https://", "http://")):
-            raise _unreadable(path)
+            raise unreadable(path)
         return fetch(place, most_bytes=most_bytes, adapter=self.adapter)
 
     def pulls_from(self, owner: str, branch: str) -> list[Pull]:
         # Without a colon in it, GitHub would leave the filter out and give every pull request.
         params = {"state": "open", "head": f"{owner}:{branch}"}
-        return [_pull(row) for row in self._pages("/pulls", params)]
+        return [pull_of(row) for row in self._pages("/pulls", params)]
 
     def pulls_with(self, commit: str) -> list[Pull]:
-        return [_pull(row) for row in self._pages(f"/commits/{commit}/pulls", {})]
+        return [pull_of(row) for row in self._pages(f"/commits/{commit}/pulls", {})]
 
     def parents(self, commit: str) -> list[str]:
         path = f"/git/commits/{commit}"
-        try:
-            return [str(parent["sha"]) for parent in self._json("GET", path)["parents"]]
-        except (KeyError, TypeError) as fault:
-            raise _unreadable(path) from fault
+        found = self._json("GET", path)
+        with reading(path):
+            return [str(parent["sha"]) for parent in found["parents"]]
 
     def merge_base(self, base: str, head: str) -> str:
         path = f"/compare/{quote(base, safe='')}...{quote(head, safe='')}"
-        try:
-            return str(self._json("GET", path, params={"per_page": 1})["merge_base_commit"]["sha"])
-        except (KeyError, TypeError) as fault:
-            raise _unreadable(path) from fault
+        found = self._json("GET", path, params={"per_page": 1})
+        with reading(path):
+            return str(found["merge_base_commit"]["sha"])
 
     def list_issues(self, creator: str) -> list[Issue]:
         params = {"creator": creator, "state": "all", "sort": "created", "direction": "asc"}
         # GitHub lists pull requests among the issues.
-        return [_issue(row) for row in self._pages("/issues", params) if "pull_request" not in row]
+        return [issue_of(row) for row in self._pages("/issues", params) if "pull_request" not in row]
 
     def create_issue(self, title: str, body: str, labels: Sequence[str] = ()) -> Issue:
         given = {"title": title, "body": body, **({"labels": list(labels)} if labels else {})}
-        return _issue(self._json("POST", "/issues", json=given))
+        return issue_of(self._json("POST", "/issues", json=given))
 
     def edit_issue(self, number: int, *, title: str, body: str) -> Issue:
-        return _issue(self._json("PATCH", f"/issues/{number}", json={"title": title, "body": body}))
+        return issue_of(self._json("PATCH", f"/issues/{number}", json={"title": title, "body": body}))
 
     def close_issue(self, number: int) -> None:
         try:
@@ -320,16 +250,14 @@ class _RestGitHub:
     def standing(self) -> Standing:
         above = replace(self, root=self.root.rpartition("/repos/")[0])
         answer = above._answer("GET", "/rate_limit")
-        try:
-            return standing_of(_body(answer, "/rate_limit"), answer.headers)
-        except (KeyError, TypeError, ValueError, OverflowError, OSError) as fault:
-            raise _unreadable("/rate_limit") from fault
+        body = _body(answer, "/rate_limit")
+        with reading("/rate_limit"):
+            return standing_of(body, answer.headers)
 
     def about(self) -> About:
-        try:
-            return about_of(self._json("GET", ""))
-        except (KeyError, TypeError, AttributeError) as fault:
-            raise _unreadable("the repository") from fault
+        found = self._json("GET", "")
+        with reading("the repository"):
+            return about_of(found)
 
     def _pages(self, path: str, params: dict[str, str], *, key: str | None = None) -> Iterator[Json]:
         page = 1
@@ -338,7 +266,7 @@ class _RestGitHub:
             rows = _body(answer, path)
             rows = rows.get(key) if key is not None and isinstance(rows, dict) else rows
             if not isinstance(rows, list):
-                raise _unreadable(path)
+                raise unreadable(path)
             yield from rows
             # The address of the next page is built here, not taken from the answer: the token goes nowhere else.
             # A short page is no end: GitHub leaves out what it hides.
@@ -376,71 +304,5 @@ class _RestGitHub:
 
 
 def _body(answer: requests.Response, path: str) -> Json:
-    try:
+    with reading(path):
         return answer.json()
-    except ValueError as fault:
-        raise _unreadable(path) from fault
-
-
-def _comment(row: Json) -> Comment:
-    try:
-        user = row["user"]
-        return Comment(id=row["id"], author=None if user is None else user["login"], body=row.get("body") or "")
-    except (KeyError, TypeError, AttributeError) as fault:
-        raise _unreadable("comments") from fault
-
-
-def _pull(row: Json) -> Pull:
-    try:
-        repository = row["head"].get("repo")
-        return Pull(
-            number=row["number"],
-            head_sha=row["head"]["sha"],
-            head_repository=None if repository is None else repository["full_name"],
-            base_branch=row.get("base", {}).get("ref", ""),
-            is_open=row.get("state", "open") == "open",
-        )
-    except (KeyError, TypeError, AttributeError) as fault:
-        raise _unreadable("pulls") from fault
-
-
-def _newest_first(rows: Iterable[Json]) -> list[Artifact]:
-    """The artifacts of known runs."""
-    found = [_artifact(row) for row in rows if row.get("workflow_run")]
-    return sorted(found, key=lambda artifact: (artifact.created, artifact.run_id, artifact.id), reverse=True)
-
-
-def _issue(row: Json) -> Issue:
-    try:
-        user = row["user"]
-        return Issue(
-            number=row["number"],
-            author=None if user is None else user["login"],
-            title=row["title"],
-            body=row.get("body") or "",
-            is_open=row["state"] == "open",
-            is_locked=bool(row.get("locked", False)),
-            url=row.get("html_url") or "",
-        )
-    except (KeyError, TypeError, AttributeError) as fault:
-        raise _unreadable("issues") from fault
-
-
-def _artifact(row: Json) -> Artifact:
-    try:
-        run = row["workflow_run"]
-        return Artifact(
-            id=row["id"],
-            name=row["name"],
-            size=row["size_in_bytes"],
-            digest=row.get("digest"),
-            is_expired=bool(row.get("expired")),
-            run_id=run["id"],
-            created=row.get("created_at") or "",
-        )
-    except (KeyError, TypeError, AttributeError) as fault:
-        raise _unreadable("artifacts") from fault
-
-
-def _unreadable(path: str) -> GitHubError:
-    return GitHubError(f"GitHub's answer for {path} is not what its description promises. Check GITHUB_API_URL")

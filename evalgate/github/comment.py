@@ -13,7 +13,9 @@ from enum import StrEnum
 from functools import partial
 from urllib.parse import quote, unquote
 
-from evalgate.github.client import Comment, GitHub, LockedError, NotFoundError, TooLongError
+from evalgate.github.answers import Comment
+from evalgate.github.client import GitHub
+from evalgate.github.refusals import LockedError, NotFoundError, TooLongError
 
 BOT = "github-actions[bot]"
 """Login under which a job's own token writes. GitHub lets no token ask for it, and no person can take it."""

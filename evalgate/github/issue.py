@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
-from evalgate.github.client import GitHub, Issue, NotFoundError, TooLongError
+from evalgate.github.answers import Issue
+from evalgate.github.client import GitHub
 from evalgate.github.comment import BOT
+from evalgate.github.refusals import NotFoundError, TooLongError
 
 _MARKER = re.compile(
     r"<!-- evalgate:v1 weekly=(?P<key>\S*) run=(?P<run>[0-9]{1,18}) attempt=(?P<attempt>[0-9]{1,9})"

@@ -40,8 +40,7 @@ class About:
 
 
 def standing_of(body: Json, headers: Mapping[str, str]) -> Standing:
-    """From the answer to GET /rate_limit. Raises KeyError, TypeError, ValueError, OverflowError or OSError where that
-    is not what GitHub describes."""
+    """From the answer to GET /rate_limit. Raises whatever `answers.reading` takes for an answer of another shape."""
     core = body["resources"]["core"]
     scopes = headers.get("x-oauth-scopes")
     return Standing(
@@ -54,7 +53,7 @@ def standing_of(body: Json, headers: Mapping[str, str]) -> Standing:
 
 
 def about_of(body: Json) -> About:
-    """From the answer to GET /repos/{owner}/{repo}. Raises KeyError, TypeError or AttributeError as above."""
+    """From the answer to GET /repos/{owner}/{repo}. Raises as above."""
     given = body.get("permissions")
     return About(
         name=body["full_name"],

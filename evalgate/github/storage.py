@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from evalgate.errors import GitHubError
-from evalgate.github.client import NotFoundError, silence
+from evalgate.github.refusals import NotFoundError, silence
 
 if TYPE_CHECKING:
     import requests

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 
 from evalgate.errors import Fault, InputError
 from evalgate.github import event
-from evalgate.github.client import GitHub, NotFoundError, Pull
+from evalgate.github.answers import Pull
+from evalgate.github.client import GitHub
 from evalgate.github.event import Situation
+from evalgate.github.refusals import NotFoundError
 
 EVENT = "workflow_run"
 

@@ -12,7 +12,9 @@ from typing import Protocol
 
 from evalgate.errors import Fault, GitHubError, InputError
 from evalgate.github import artifact
-from evalgate.github.client import GitHub, NotFoundError, Pull
+from evalgate.github.answers import Pull
+from evalgate.github.client import GitHub
+from evalgate.github.refusals import NotFoundError
 from evalgate.github.trigger import Trigger
 from evalgate.history import result_file
 from evalgate.history.baseline import Lost

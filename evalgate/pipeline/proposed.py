@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from evalgate.errors import EvalgateError
 from evalgate.gate.sentences import count
-from evalgate.github.client import Pull
+from evalgate.github.answers import Pull
 from evalgate.history.baseline import Lost
 from evalgate.history.remote import Remote
 from evalgate.pipeline.altered import altered

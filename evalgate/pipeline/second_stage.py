@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from evalgate import gate
 from evalgate.errors import EvalgateError, Fault, GitHubError, InputError
 from evalgate.github import trigger as triggers
+from evalgate.github.answers import Pull
 from evalgate.github.artifact import MOST_BYTES
 from evalgate.github.briefs import without_verdict
-from evalgate.github.client import GitHub, Pull, connect
+from evalgate.github.client import GitHub, connect
 from evalgate.github.comment import BOT, Posted, post_unevaluated
 from evalgate.github.publish import marker_of, post_report
 from evalgate.github.trigger import Trigger

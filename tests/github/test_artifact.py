@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalgate.errors import InputError
+from evalgate.github.answers import Artifact
 from evalgate.github.artifact import MOST_BYTES, newest, only_member
-from evalgate.github.client import Artifact
 
 RESULT = b'{"schema": "evalgate.result/1"}\n'
 END = struct.Struct("<4s4H2LH")

@@ -9,7 +9,9 @@ from fake_github import REPOSITORY, FakeGitHub, Request, Trouble
 from github_openapi import VARIABLE, published_description
 
 from evalgate.errors import GitHubError
-from evalgate.github.client import Comment, GitHub, NotFoundError, Pull, connect
+from evalgate.github.answers import Comment, Pull
+from evalgate.github.client import GitHub, connect
+from evalgate.github.refusals import NotFoundError
 
 HEAD = "a" * 40
 BASE = "b" * 40

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalgate.errors import GitHubError, InputError
-from evalgate.github.client import SwitchedOffError, connect
+from evalgate.github.client import connect
 from evalgate.github.issue import Done, Kept, Marker
+from evalgate.github.refusals import SwitchedOffError
 from evalgate.pipeline.weekly import MOST_BYTES, TITLE, keep_issue
 from evalgate.records import Course, Look, SuiteTrend
 

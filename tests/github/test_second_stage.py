@@ -19,7 +19,7 @@ from repositories import git
 
 from evalgate.cli import call
 from evalgate.errors import GitHubError, InputError, RemoteError
-from evalgate.github.client import Comment
+from evalgate.github.answers import Comment
 from evalgate.github.comment import BOT, Marker
 from evalgate.history import result_file
 from evalgate.history.store import History

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from evalgate.errors import GitHubError, InputError
-from evalgate.github.client import GitHub, RefusedTokenError, connect
+from evalgate.github.client import GitHub, connect
+from evalgate.github.refusals import RefusedTokenError
 from evalgate.github.standing import About, Standing
 from evalgate.pipeline.doctor.asked import Asked
 from evalgate.pipeline.doctor.check import MEND, UNREACHED, Check, fail, failures, ok, skipped, split, warn
