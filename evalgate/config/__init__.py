@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from evalgate.config.evalset import load_evalsets, load_items
 from evalgate.config.exceptions import check_exceptions
-from evalgate.config.load import load_config, read_endpoint
+from evalgate.config.load import load_config, load_endpoint, read_endpoint
 from evalgate.config.schema import config_schema, evalset_schema
 from evalgate.config.settings import Config, RunSettings
 from evalgate.config.templates import Renderer
@@ -19,6 +19,7 @@ __all__ = [
     "config_schema",
     "evalset_schema",
     "load_config",
+    "load_endpoint",
     "load_evalsets",
     "load_items",
     "read_endpoint",

@@ -79,6 +79,21 @@ def read_endpoint(
     return settings
 
 
+def load_endpoint(path: Path, *, environ: Mapping[str, str], endpoint_kinds: Mapping[str, type]) -> Any:
+    """The settings under `endpoint` of a configuration's file, whatever else it holds.
+
+    environ, endpoint_kinds: as for `load_config`. Raises InputError with every fault of them.
+    """
+    faults = Faults()
+    document = read_yaml(path, faults, shape=SHAPE)
+    faults.raise_if_any()
+    assert document is not None
+    reader = _Reader(document=document, base_dir=path.parent, environ=environ, kinds=endpoint_kinds, faults=faults)
+    _, settings = reader._endpoint(document.data if isinstance(document.data, dict) else {}, "endpoint")
+    faults.raise_if_any()
+    return settings
+
+
 @dataclass(kw_only=True)
 class _Reader:
     document: Document

@@ -23,6 +23,7 @@ from evalgate.config import Config
 from evalgate.config.documents import is_file, read_yaml
 from evalgate.config.exceptions import DEFAULT_FILE
 from evalgate.config.places import Faults, quoted, shown
+from evalgate.endpoints.chat_completions import OpenAI
 from evalgate.errors import Fault, InputError
 from evalgate.history.git import Files
 from evalgate.pipeline.load import load_config, scorer_kinds
@@ -85,14 +86,23 @@ def config_at(files: Files, commit: str, path: str) -> Config:
 
 
 def suite_at(
-    files: Files, commit: str, path: str, *, here: Config | None = None, most: Sizes | None = None
+    files: Files,
+    commit: str,
+    path: str,
+    *,
+    here: Config | None = None,
+    environ: Mapping[str, str] | None = None,
+    most: Sizes | None = None,
 ) -> Committed:
     """As `config_at`, with the eval sets. No rule is held against them: a rule may stand there for no case.
 
     here: the configuration as it is on disk; where the eval sets' files are the same there, they are not read again.
+    environ: where the variables of `endpoint` are looked up; then it is read too, and has to be of the kind `openai`.
     """
     with _copied(files, commit, path, most or Sizes()) as copy:
         config = copy.config()
+        if environ is not None:
+            config = replace(config, endpoint=copy.endpoint(config, environ), endpoint_kind=OpenAI.kind)
         evalset, unread = None, None
         try:
             with copy.named():
@@ -179,6 +189,16 @@ class _Copy:
             rule_categories=places,
             exceptions=self._sourced(config.exceptions),
         )
+
+    def endpoint(self, config: Config, environ: Mapping[str, str]) -> OpenAI:
+        """The endpoint that the configuration names, with its file of a system prompt."""
+        written = config.raw.get("endpoint")
+        system = written.get("system") if isinstance(written, dict) else None
+        named = system.get("file") if isinstance(system, dict) else None
+        self._copy([self._within(named)] if isinstance(named, str) and named else [])
+        kinds = {OpenAI.kind: OpenAI}
+        read: OpenAI = configuration.load_endpoint(self.root / self.path, environ=environ, endpoint_kinds=kinds)
+        return read
 
     def copy_evalsets(self, config: Config) -> None:
         """Copies what the configuration's patterns name, and the data files that those eval sets name."""

@@ -18,7 +18,7 @@ from evalgate.history import baseline as baselines
 from evalgate.history.ancestry import Deepened
 from evalgate.history.anchor import anchored
 from evalgate.history.baseline import Lost
-from evalgate.history.git import Repository
+from evalgate.history.git import Files, Repository
 from evalgate.pipeline.ruling import Base
 from evalgate.pipeline.staged import Against
 from evalgate.pipeline.start import start
@@ -141,6 +141,17 @@ class Place:
 
         repository = self.repository or Repository(Path())
         return Deepened(repository, lambda: Remote.of(repository.path, self.environ))
+
+    def files(self, commit: str) -> Files:
+        """Whoever has the commit: the clone, or in CI, where clones are shallow, its remote. Of a place that has a
+        repository."""
+        repository = self.repository
+        assert repository is not None
+        if self.situation is None or repository.exists(commit):
+            return repository
+        from evalgate.history.remote import Remote
+
+        return Remote.of(repository.path, self.environ)
 
     def start_of(self, run: Run) -> str | Lost | None:
         """As `start`; None for a run of another commit than this job's: its search begins at its own."""

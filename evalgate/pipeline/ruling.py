@@ -17,7 +17,6 @@ from evalgate.errors import EvalgateError, InputError, RemoteError
 from evalgate.gate import Rules, RulesFrom
 from evalgate.gate.sentences import count
 from evalgate.history.baseline import Lost
-from evalgate.history.git import Files
 from evalgate.pipeline.altered import altered
 from evalgate.pipeline.committed import Committed, NoSuchFile, asks_for_base, suite_at
 from evalgate.records import EvalSet, Exceptions, RuleChange, Verdict, VerdictName
@@ -80,12 +79,12 @@ class Base:
         if isinstance(commit, Lost):
             return self._undecided(commit.why) if self._asks else self._unseen(commit.why, is_news=True)
         try:
-            before = suite_at(self._files(commit), commit, self._path(), here=self.config)
+            before = suite_at(self.place.files(commit), commit, self._path(), here=self.config)
         except NoSuchFile as error:
             why = f"the suite is new, moved or renamed ({error.faults[0]})"
             return self._unseen(why, "the base has none", is_news=self._is_in_ci)
         except (InputError, RemoteError) as error:
-            why = _first(error)
+            why = in_short(error)
             return self._undecided(why) if self._either_asks(commit) else self._unseen(why, is_news=self._is_in_ci)
         return self._between(before)
 
@@ -95,9 +94,9 @@ class Base:
             changes = altered(before, self.config, self.evalset)
         except (InputError, RemoteError) as error:
             changes = altered(before, self.config, None)
-            notes = (f"Which cases and scorers this change alters is not known: {_first(error)}.",)
+            notes = (f"Which cases and scorers this change alters is not known: {in_short(error)}.",)
         if before.unread is not None and self.evalset is not None:
-            notes = (f"Which cases and scorers this change alters is not known: {_first(before.unread)}.",)
+            notes = (f"Which cases and scorers this change alters is not known: {in_short(before.unread)}.",)
         weaker = sum(change.weakens for change in changes)
         aside = f"; this change weakens how it is judged in {count(weaker, 'place')}" if weaker else ""
         own = Ruling(rules=self.config.rules, exempt=self.config.exceptions, changes=changes, notes=notes, aside=aside)
@@ -139,7 +138,7 @@ class Base:
     def _either_asks(self, commit: str) -> bool:
         """Whether the base's rules are to decide, as far as its faulty configuration can be read."""
         try:
-            return self._asks or asks_for_base(self._files(commit), commit, self._path())
+            return self._asks or asks_for_base(self.place.files(commit), commit, self._path())
         except (InputError, RemoteError):
             return False
 
@@ -148,18 +147,8 @@ class Base:
         assert repository is not None
         return repository.prefix + self.config.path.name
 
-    def _files(self, commit: str) -> Files:
-        """Whoever has the commit: the clone, or in CI, where clones are shallow, its remote."""
-        repository = self.place.repository
-        assert repository is not None
-        if repository.exists(commit) or not self._is_in_ci:
-            return repository
-        from evalgate.history.remote import Remote
 
-        return Remote.of(repository.path, self.place.environ)
-
-
-def _first(error: EvalgateError) -> str:
+def in_short(error: EvalgateError) -> str:
     """The first of an error's sentences, without a full stop."""
     if not isinstance(error, InputError):
         return str(error).rstrip(".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,8 +47,8 @@ class AskAgain:
     """In a sentence without a full stop."""
     requests: Mapping[str, Json] | None = None
     """The messages of each case as they were sent then; None: this change's prompts are put to it."""
-    read_requests: Callable[[], Mapping[str, Json]] | None = None
-    """Gives `requests`, once it is to be asked: mostly it never is, and they are as many as there are cases."""
+    read: Callable[[Collection[str]], AskAgain] | None = None
+    """Gives all of this, once cases of these ids are to be asked: mostly none is, and requests are many or far away."""
 
 
 class Session:
@@ -145,9 +145,8 @@ class Session:
         """Both sides in turns in one plan, so that they meet the same minutes of the same day."""
         if not self._suite.can_be_called_again:
             return None
-        asked = self.ask_again
         cases = self._suite.by_id(doubt.case_ids)
-        baseline, asked = await self._open_baseline(asked)
+        baseline, asked = await self._open_baseline(doubt.case_ids)
         fresh, turns = self._endpoint, cases
         if baseline is not None:
             fresh = _Both(self._endpoint, baseline)
@@ -169,8 +168,9 @@ class Session:
     def _scorers_of(self, case: Case) -> Sequence[Scorer]:
         return [self._built[key] for key in case.scorers]
 
-    async def _open_baseline(self, asked: AskAgain) -> tuple[Endpoint | None, AskAgain]:
+    async def _open_baseline(self, case_ids: Collection[str]) -> tuple[Endpoint | None, AskAgain]:
         """The baseline's endpoint, and how it is asked; None where it cannot be, with the reason."""
+        asked = self.ask_again if self.ask_again.read is None else self.ask_again.read(case_ids)
         if asked.settings is None:
             return None, asked
         lacking = asked.settings.missing_credentials(self._opening.environ)
@@ -183,7 +183,7 @@ class Session:
         except InputError as error:
             return None, AskAgain(settings=None, how=f"the baseline cannot be called again: {error}")
         paced = discreet(Paced(Rationed(opened, self._allowance), pace), asked.settings.secrets(self._opening.environ))
-        return paced, asked if asked.read_requests is None else replace(asked, requests=asked.read_requests())
+        return paced, asked
 
     async def _call_fresh(self, plan: Plan, endpoint: Endpoint, asked: AskAgain) -> Outcome:
         journal = self._open_fresh_journal(asked)

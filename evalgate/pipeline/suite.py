@@ -281,7 +281,7 @@ class _Task:
         from evalgate.pipeline.asking import asking_again
 
         against = self.against(run)
-        return against, asking_again(self.suite.config, against.baseline, self.history)
+        return against, asking_again(self.suite.config, against.baseline, self.history, self.place)
 
     def judge(self, run: Run, against: Against | None = None) -> tuple[Judged, Mapping[str, float]]:
         """The verdict on a run, and what would be seen from it as a baseline."""

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from repositories import CONFIG, EVALSET, SUITE, committed, git, repository, written
 
+from evalgate.endpoints.chat_completions import OpenAI
 from evalgate.errors import InputError, RemoteError
 from evalgate.history.git import Repository
 from evalgate.history.remote import Remote
@@ -204,3 +205,56 @@ def test_patterns_name_the_files_that_they_name_on_disk(
     found = {name for name in glob("/".join(pattern), root_dir=folder, recursive=True)}  # noqa: PTH207, C416
     found = {name for name in found if (folder / name).is_file()}
     assert {name for name in there if _matches(name.split("/"), pattern)} == found
+
+
+# ---- the endpoint -----------------------------------------------------------------------------------------
+
+ENVIRON = {"NOT_SET_ANYWHERE": "https://llm.example.com/v1"}
+
+
+def endpoint(folder: Path, text: str, files: dict[str, str] | None = None, **environ: str) -> OpenAI:
+    """That of a commit of this configuration."""
+    commit = committed(folder, {**SUITE, **(files or {}), "evalgate.yaml": text})
+    written(folder, {"evalgate.yaml": "broken: ["})
+    found: OpenAI = suite_at(
+        Repository(folder), commit, "evalgate.yaml", environ={**ENVIRON, **environ}
+    ).config.endpoint
+    return found
+
+
+def with_system(name: str) -> str:
+    return CONFIG.replace("model: m-1}", f"model: m-1, system: {{file: {name}}}}}")
+
+
+def test_the_endpoint_of_a_commit_is_read_with_todays_variables(folder: Path) -> None:
+    """Its prompt's file is that of the commit, whatever lies there now."""
+    found = endpoint(folder, with_system("prompts/s.txt"), {"prompts/s.txt": "then"})
+    written(folder, {"prompts/s.txt": "now"})
+    assert (found.base_url, found.model, found.system) == ("https://llm.example.com/v1", "m-1", "then")
+
+
+@pytest.mark.parametrize("name", ["../s.txt", "/etc/passwd"])
+def test_a_prompt_that_lies_outside_is_not_read(folder: Path, name: str) -> None:
+    """What a machine holds is nothing that a commit may have sent."""
+    with pytest.raises(InputError, match="leads out of the repository"):
+        endpoint(folder, with_system(name))
+
+
+def test_a_prompt_that_is_a_link_is_not_read(folder: Path) -> None:
+    """Where it leads is not part of the commit."""
+    (folder / "s.txt").symlink_to("/etc/passwd")
+    with pytest.raises(InputError, match=r"[0-9a-f]{10}:evalgate.yaml.*there is no file [0-9a-f]{10}:s.txt"):
+        endpoint(folder, with_system("s.txt"))
+
+
+def test_an_endpoint_that_is_code_is_not_made(folder: Path) -> None:
+    """Only what is called over HTTP can be asked again as it was."""
+    code = CONFIG.replace("{kind: openai,", '{kind: python, callable: "os:system",')
+    with pytest.raises(InputError, match=r"evalgate.yaml:4:\d+: unknown kind `python`"):
+        endpoint(folder, code)
+
+
+def test_keys_stay_bound_to_their_hosts(folder: Path) -> None:
+    """A commit's configuration sends a variable nowhere that the present one might not."""
+    with pytest.raises(InputError, match=r"MODEL_KEY may not be sent to https://llm.example.com"):
+        endpoint(folder, CONFIG, EVALGATE_KEY_HOSTS="MODEL_KEY=other.example.com")
