@@ -290,6 +290,7 @@ def _blessed(done: Blessed) -> list[Part]:
         parts.append(Sentence(text=text))
     how = f"anchor: {given.name or given.run_id}"
     parts.append(Sentence(text=f"To hold every later drop against it, write under gate in evalgate.yaml: {how}"))
+    parts.append(Sentence(text="It is known to this store alone until the next `evalgate sync push`."))
     return parts
 
 

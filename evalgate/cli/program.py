@@ -45,7 +45,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = program(named)(args=_spelled_out(arguments) or ["--help"], standalone_mode=False, prog_name="evalgate")
     except TyperException as error:
-        _say(f"{error.format_message()} See: {' '.join(['evalgate', *([named] if named else [])])} --help")
+        context = getattr(error, "ctx", None)
+        meant = f"evalgate {named}" if named else "evalgate"
+        _say(f"{error.format_message()} See: {context.command_path if context is not None else meant} --help")
         return 2
     except InputError as error:
         _say(str(error))

@@ -127,7 +127,7 @@ def _pushed(done: Pushed) -> list[Part]:
     from evalgate.report.pages import Sentence
 
     new = [count(len(done.runs), "run")] if done.runs else []
-    new += [count(done.events, "event")] if done.events else []
+    new += [_said_later(done.events)] if done.events else []
     said = f"Pushed {' and '.join(new)} to {done.place}" if new else f"Nothing new for {done.place}"
     said += f"; {count(done.present, 'run')} had been there before" if done.present else ""
     parts: list[Part] = [Sentence(text=f"{said}.")]
@@ -136,6 +136,10 @@ def _pushed(done: Pushed) -> list[Part]:
         told = f"Not pushed: {count(len(ids), 'run')} {why} ({shown}). To push one all the same, name it."
         parts.append(Sentence(text=told))
     return parts
+
+
+def _said_later(events: int) -> str:
+    return "1 blessing or verdict" if events == 1 else f"{events:,} blessings and verdicts"
 
 
 def _pushed_as_json(done: Pushed) -> Json:
@@ -159,10 +163,10 @@ def _pulled(done: Pulled) -> list[Part]:
         how = "`evalgate sync push` begins it; until then there is nothing to compare with but what this store has"
         return [Sentence(text=f"There is no {done.place} yet: nothing was pulled. {how}.")]
     said = f"Pulled {count(len(done.runs), 'run')} from {done.place}"
-    said += f" and {count(done.events, 'event')}" if done.events else ""
+    said += f" and {_said_later(done.events)}" if done.events else ""
     said += f"; {count(done.known, 'run')} had been there before" if done.known else ""
     said += f"; {count(done.older, 'older run')} left out" if done.older else ""
-    said += f"; {count(len(done.skipped), 'file')} skipped, see above" if done.skipped else ""
+    said += f"; {count(len(done.skipped), 'file')} skipped" if done.skipped else ""
     return [Sentence(text=f"{said}.")]
 
 

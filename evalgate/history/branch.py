@@ -166,7 +166,7 @@ class Branch:
             return None
         found = Found(self._remote.entries(commit))
         if not found.is_ours:
-            hint = "Name another branch with history.branch: this one would be written over the years."
+            hint = "Name a branch under history.branch that is not there yet, or that holds a history and nothing else."
             what = f"it holds something else than a history ({found.first})"
             raise InputError(Fault(where=self.place, what=what, hint=hint))
         packed = self._packed(found)
@@ -208,7 +208,7 @@ class Branch:
             if some:
                 runs = f"{len(some)} run file{'s' if len(some) > 1 else ''} (of {_few(some)})"
                 are = "are" if len(some) > 1 else "is"
-                warnings.append(f"{runs} {are} {how} {self.place}, where nothing ever changes. What was pulled stays")
+                warnings.append(f"{runs} {are} {how} {self.place}, where nothing ever changes. What was pulled is kept")
         return tuple(warnings)
 
     # ---- writing ------------------------------------------------------------------------------------------
@@ -243,6 +243,8 @@ class Branch:
                 tries += 1
                 commit = self._commit(sight, change, ids)
                 self._remote.push(commit, self._ref)
+                if sight is None:  # what began here anew is nobody's rewriting
+                    self._remote.remember(self._ref, commit)
                 return Written(commit=commit, added=tuple(change.add), tries=tries)
             except RemoteError as error:
                 if not error.is_passing or time.monotonic() > end:

@@ -62,7 +62,10 @@ def _prepare_file(place: Place, file: Path, create: bool) -> None:
 
 
 def _nothing_at(place: Place) -> InputError:
-    return InputError(f'there is no history at {place} yet. "evalgate run" or "evalgate import" begins one')
+    return InputError(
+        f"there is no history at {place} yet. `evalgate run` or `evalgate import` begins one; `evalgate sync pull` "
+        "fetches what the repository's branch has"
+    )
 
 
 # ---- schema -----------------------------------------------------------------------------------------------

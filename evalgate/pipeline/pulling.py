@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,9 @@ from evalgate.pipeline.syncing import Sync, SyncOptions
 
 if TYPE_CHECKING:
     from evalgate.history.store import History
+
+AGAIN = "Take it off the branch, and push the run again from a store that has it."
+"""What to do about a damaged file, where a branch keeps it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +102,7 @@ def _take_runs(history: History, branch: Branch, sight: Sight, wanted: set[str],
             keep(history, read)
             new.append(read.run.id)
         except InputError as error:
-            faults += error.faults
+            faults += (replace(fault, hint=AGAIN) if fault.hint == run_file.AGAIN else fault for fault in error.faults)
         except StoreError:
             # Another process may have pulled the same run just now.
             if not history.has_run(name.run_id):
@@ -128,7 +131,7 @@ def _take_events(history: History, branch: Branch, sight: Sight, have: set[str],
                 raise InputError(content)
             found.append(events.read(name, content))
         except InputError as error:
-            faults += error.faults
+            faults += (replace(fault, hint=AGAIN) if fault.hint == run_file.AGAIN else fault for fault in error.faults)
     given = history.blessings()
     new = 0
     for item in sorted(found, key=_moment):
@@ -145,7 +148,7 @@ def _take_events(history: History, branch: Branch, sight: Sight, have: set[str],
                 history.write_decision(item)
                 new += 1
         except InputError as error:
-            faults += error.faults
+            faults += (replace(fault, hint=AGAIN) if fault.hint == run_file.AGAIN else fault for fault in error.faults)
     return new
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from evalgate.report import markup
-from evalgate.report.escape import cell, code, fence, plain
+from evalgate.report.escape import cell, code, fence, plain, prose
 from evalgate.report.pen import Pen, Style
 from evalgate.report.phrases import EMPTY
 
@@ -109,7 +109,7 @@ def _markdown(part: Part) -> str:
         case Sentence(text=text, is_heading=True):
             return f"### {cell(text)}"
         case Sentence(text=text):
-            return cell(text)
+            return prose(text)
         case Grid():
             rows = [
                 (code(row[0], limit=NAME_LIMIT), *(cell(text, limit=NAME_LIMIT) for text in row[1:]))
@@ -119,7 +119,7 @@ def _markdown(part: Part) -> str:
                 [cell(header) for header in part.headers], rows, right=range(1, len(part.headers) - part.last_is_text)
             )
         case Listing():
-            marked = [f"{_marked(item)}{cell(item.text)}{_advised(item)}" for item in part.items]
+            marked = [f"{_marked(item)}{prose(item.text)}{_advised(item)}" for item in part.items]
             return f"### {cell(part.name)}\n\n{markup.bullets(marked)}"
         case Passage():
             return passage(part)
@@ -130,7 +130,7 @@ def _marked(item: Item) -> str:
 
 
 def _advised(item: Item) -> str:
-    return f"<br>{cell(item.advice)}" if item.advice else ""
+    return f"<br>{prose(item.advice)}" if item.advice else ""
 
 
 MARK_WIDTH = 8

@@ -154,7 +154,7 @@ TROUBLES: list[tuple[str, Break, int, str, str, str, str]] = [
     ("nothing yet", lambda project: None, 0, "warn", "store", "no history", "evalgate run"),
     ("no branch yet", lambda project: None, 0, "warn", "history branch", "evalgate-history", "evalgate sync push"),
     ("branch gone", branch_gone, 2, "fail", "history branch", "is gone", "history.branch"),
-    ("not pulled", not_pulled, 0, "warn", "not pulled", "1 run of the branch", "evalgate sync pull"),
+    ("not pulled", not_pulled, 0, "warn", "not pulled", "the branch has 1 run", "evalgate sync pull"),
     ("foreign file", foreign_file, 0, "warn", "files on it", "v1/notes.txt", ""),
     ("waiting", lambda project: project.write(".evalgate/pending/x.evalrun", "x"), 0, "warn", "waiting run files",
      "1 run file", "evalgate sync push"),

@@ -179,6 +179,13 @@ def test_the_tour_passes_what_did_not_change_and_blocks_what_did(project: Projec
     assert (project.folder / "kept" / "history.db").exists()
 
 
+@pytest.mark.parametrize("words", [("baseline", "bless"), ("sync", "push"), ("trend",)])
+def test_a_wrong_option_names_the_help_of_its_own_command(project: Project, words: tuple[str, ...]) -> None:
+    """Where it can be looked up, as it is to be typed."""
+    said = project.evalgate(*words, "--nope")
+    assert said.code == 2 and said.err.endswith(f"See: evalgate {' '.join(words)} --help\n")
+
+
 def test_comment_outside_github_says_what_it_needs(project: Project) -> None:
     """Exit 2, one message."""
     build(project, categories={"facts": 3})

@@ -169,6 +169,7 @@ def test_the_sound_is_taken_and_the_damaged_is_told(repository: Project, hosted:
     assert len(skipped) == 5
     assert f"it holds run {run}" in skipped["moved.evalrun"]
     assert said.err.count("warning: skipped") == 5
+    assert said.err.count("push the run again from a store that has it") == 1
     assert [row["id"] for row in repository.evalgate("history", "--store", OTHER, "--format", "json").json["runs"]] == [
         run
     ]
@@ -188,6 +189,7 @@ def test_no_branch_yet_is_said_and_a_lost_one_is_an_error(repository: Project, h
     again = done(repository.evalgate("sync", "push", "--format", "json"))
     assert len(again.json["runs"]) == 1
     assert "is gone" in again.err
+    assert done(repository.evalgate("sync", "pull")).err == ""
 
 
 def test_a_remote_that_cannot_be_reached_is_exit_3(repository: Project, hosted: Hosted) -> None:

@@ -70,7 +70,7 @@ def _unpulled(sight: Sight, asked: Asked) -> list[Check]:
     lacking = len(sight.run_ids - known)
     if not lacking:
         return []
-    return [warn("not pulled", f"{count(lacking, 'run')} of the branch are not in the store", "`evalgate sync pull`")]
+    return [warn("not pulled", f"the branch has {count(lacking, 'run')} that the store lacks", "`evalgate sync pull`")]
 
 
 def _push(remote: Remote, branch: Branch) -> Check:
