@@ -1,11 +1,14 @@
 """Makes `builders` importable from every test folder; hypothesis never judges by the clock of a busy machine.
 
-Ctrl-C reaches what the tests start, however they were started themselves. At the end stands how many requests to
-GitHub were held against its published description.
+Ctrl-C reaches what the tests start, however they were started themselves, and it is compiled once a session. At the
+end stands how many requests to GitHub were held against its published description.
 """
 
+import os
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _REQUESTS = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where no bytecode is to lie beside the sources, all processes of the session share a folder that ends with it.
+
+    Without one, each of some hundred would compile all of evalgate anew: half a second of a processor.
+    """
+    if sys.dont_write_bytecode and not hasattr(config, "workerinput"):
+        folder = tempfile.mkdtemp(prefix="bytecode-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["PYTHONPYCACHEPREFIX"] = folder
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -52,7 +52,8 @@ def run_action(
     contexts["inputs"] = {
         name: inputs.get(name, filled(str(row.get("default", "")), contexts)) for name, row in declared.items()
     }
-    base = {"PATH": os.environ["PATH"], "RUNNER_TEMP": str(temp), "GITHUB_WORKSPACE": str(workspace)}
+    own = {name: os.environ[name] for name in ("PATH", "PYTHONPYCACHEPREFIX") if name in os.environ}
+    base = {**own, "RUNNER_TEMP": str(temp), "GITHUB_WORKSPACE": str(workspace)}
     job = {**base, **environ, "GITHUB_ACTION_PATH": str(folder)}
     ended = Ended(exit_code=0, log="", summary="", outputs={})
     for number, step in enumerate(action["runs"]["steps"]):

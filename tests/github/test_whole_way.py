@@ -97,7 +97,6 @@ class Project:
             "EVALGATE_CACHE_DIR": str(self.folder / "cache"),
             "HOME": str(self.folder),
             "PYTHONPATH": str(ROOT),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         temp = self.folder / "temp"
         return run_action(ROOT / action, inputs, environ, workspace=self.workspace, temp=temp, token="token-1")

@@ -221,7 +221,6 @@ class World:
             "EVALGATE_ACTION_PYTHON": str(self.folder / "bin" / "python"),
             "HOME": str(self.folder / "home"),
             "PYTHONPATH": str(ROOT),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         contexts = {"github": {**github_context(environ, ""), "workflow": content["name"]}}
         assert is_started(content[True], contexts["github"]), f"{event} does not start {workflow}"
