@@ -685,7 +685,7 @@ class Verdict:
                 "id": self.run_id,
                 "version": self.run_version,
                 "commit": self.run_commit,
-                "created": _utc(self.run_created),
+                "created": None if self.run_created is None else utc(self.run_created),
             },
             "baseline": {
                 "kind": self.baseline.kind,
@@ -835,8 +835,15 @@ def _rounded(number: float | None) -> float | None:
     return None if number is None else round(number, 6) + 0.0
 
 
-def _utc(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def utc(moment: datetime) -> str:
+    """A moment in UTC as programs read it: `2026-11-01T12:00:00Z`."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def short(commit: str) -> str:
+    """A commit's first ten digits, as people are told it; other names as they are."""
+    is_hash = len(commit) >= 40 and all(digit in "0123456789abcdef" for digit in commit)
+    return commit[:10] if is_hash else commit
 
 
 def weighted_mean(scores: Sequence[Score]) -> float:

@@ -163,7 +163,7 @@ def _listed(found: Outlook) -> list[Part]:
 
 
 def _question(found: Outlook) -> str:
-    from evalgate.report.phrases import short
+    from evalgate.records import short
 
     where = f" at commit {short(found.commit)}" if found.commit else ""
     job = f", in this job of event {found.event}," if found.event else ""
@@ -172,9 +172,9 @@ def _question(found: Outlook) -> str:
 
 
 def _chosen(found: Outlook) -> Part:
+    from evalgate.records import short
     from evalgate.report.numbers import UNKNOWN, age, percent
     from evalgate.report.pages import Grid
-    from evalgate.report.phrases import short
 
     headers = ("run", "created (UTC)", "age", "commit", "cases", "score", "verdict")
     grid = [
@@ -238,7 +238,7 @@ def _passed_over(found: Outlook) -> list[Part]:
 
 
 def _listed_as_json(found: Outlook) -> Json:
-    from evalgate.records import Missing
+    from evalgate.records import Missing, utc
 
     chosen, anchor = found.baseline, found.anchor
     is_missing = isinstance(chosen, Missing)
@@ -266,7 +266,7 @@ def _listed_as_json(found: Outlook) -> Json:
         },
         "blessed": [_blessing(given, found.now) for given in found.blessings],
         "passed_over": [
-            {"run": passed.row.id, "created": _moment(passed.row.created), "why": passed.why}
+            {"run": passed.row.id, "created": utc(passed.row.created), "why": passed.why}
             for passed in found.passed_over[:MOST_PASSED_OVER]
         ],
         "passed_over_in_all": len(found.passed_over),
@@ -295,16 +295,14 @@ def _blessed(done: Blessed) -> list[Part]:
 
 
 def _blessing(given: Blessing, now: datetime) -> dict[str, Json]:
+    from evalgate.records import utc
+
     return {
         "run": given.run_id,
         "name": given.name,
         "author": given.author,
         "reason": given.reason,
-        "created": _moment(given.created),
+        "created": utc(given.created),
         "expires": None if given.expires is None else given.expires.isoformat(),
         "expired": not given.holds(now.date()),
     }
-
-
-def _moment(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

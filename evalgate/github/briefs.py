@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from evalgate.github.event import Situation
 from evalgate.github.verdict_file import VerdictFile
+from evalgate.records import short
 
 
 class JobResult(StrEnum):
@@ -65,7 +66,7 @@ def without_verdict(why: str, situation: Situation) -> str:
     """What the comment says where there is no verdict. why: our own words, without a full stop."""
     return (
         f"> [!WARNING]\n"
-        f"> **NOT EVALUATED**: there is no verdict on {situation.head_sha[:10]}: {why}.\n"
+        f"> **NOT EVALUATED**: there is no verdict on {short(situation.head_sha)}: {why}.\n"
         f">\n"
         f"> **Next:** See [the job's log]({situation.run_url}), mend it, and run the job again or push.\n\n"
         f"Nothing is known of this commit's quality; what was said here of an earlier one does not hold for it.\n"

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 from evalgate.github.answers import Comment
 from evalgate.github.client import GitHub
 from evalgate.github.refusals import LockedError, NotFoundError, TooLongError
+from evalgate.records import short
 
 BOT = "github-actions[bot]"
 """Login under which a job's own token writes. GitHub lets no token ask for it, and no person can take it."""
@@ -219,7 +220,7 @@ def _moved_on(github: GitHub, pull: int, head_sha: str) -> str:
     present = github.pull(pull).head_sha
     if present == head_sha:
         return ""
-    return f"the pull request has moved on from {head_sha[:10]} to {present[:10]}"
+    return f"the pull request has moved on from {short(head_sha)} to {short(present)}"
 
 
 def _create(github: GitHub, pull: int, texts: _Texts, login: str) -> Posted:

@@ -16,6 +16,7 @@ from evalgate.github.checks import check_unevaluated, check_verdict, read_annota
 from evalgate.github.client import GitHub, connect
 from evalgate.github.comment import BOT, Action, Marker, Posted, post, post_unevaluated
 from evalgate.github.verdict_file import VerdictFile, read_text, read_verdict
+from evalgate.records import short
 
 MAX_COMMENT = 60_000
 """Bytes of UTF-8, marker included: no way of counting characters gives more. GitHub stops at 65,536 of some unit."""
@@ -137,5 +138,5 @@ def _check_commit(verdict: VerdictFile, situation: event.Situation, file: Path) 
     if commit is None or not _COMMIT.fullmatch(commit):
         return
     if not any(sha.startswith(commit) for sha in (situation.evaluated_sha, situation.head_sha)):
-        what = f"is a verdict on commit {commit[:10]}, but this job is about {situation.head_sha[:10]}"
+        what = f"is a verdict on commit {short(commit)}, but this job is about {short(situation.head_sha)}"
         raise InputError(Fault(where=str(file), what=what, hint="Pass the file that this workflow run has written."))

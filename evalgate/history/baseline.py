@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING
 from evalgate.errors import Fault, InputError
 from evalgate.history.git import SHALLOW
 from evalgate.history.listing import CaseMark
-from evalgate.records import CONFIG, Baseline, CaseRef, Missing, Nearest, Pinned, Run, RunRow, VerdictName, may_agree
+from evalgate.records import (
+    CONFIG,
+    Baseline,
+    CaseRef,
+    Missing,
+    Nearest,
+    Pinned,
+    Run,
+    RunRow,
+    VerdictName,
+    may_agree,
+    short,
+)
 
 if TYPE_CHECKING:
     from evalgate.history.git import Git
@@ -259,7 +271,7 @@ def _first_parents(rows: Sequence[RunRow], sieve: _Sieve, git: Git, begin: str, 
     on_line = sieve.keep(rows, lambda row: _why_elsewhere(row, place, begin))
     unseen = git.unseen(commits[-1] if commits else begin)
     if not commits:
-        return f"but {_short(begin)} is no commit of this repository{_cut(begin, unseen)}"
+        return f"but {short(begin)} is no commit of this repository{_cut(begin, unseen)}"
     near = sorted(on_line, key=lambda row: place[str(row.commit)])
     if not near:
         return _none_on(rows, begin, commits, unseen)
@@ -270,7 +282,7 @@ def _first_parents(rows: Sequence[RunRow], sieve: _Sieve, git: Git, begin: str, 
     return _Field(
         rows=near,
         behind=behind,
-        why=lambda row: f"nearest ancestor with a complete run: {_distance(behind(row), _short(begin))}{_fate(row)}",
+        why=lambda row: f"nearest ancestor with a complete run: {_distance(behind(row), short(begin))}{_fate(row)}",
         unseen=_cut(commits[-1], unseen),
     )
 
@@ -290,7 +302,7 @@ def _ancestors(rows: Sequence[RunRow], sieve: _Sieve, git: Git, begin: str, toda
         return git.distance(str(row.commit), begin)
 
     def why(row: RunRow) -> str:
-        return f"newest complete run on an ancestor that {_merit(row)}: {_distance(behind(row), _short(begin))}"
+        return f"newest complete run on an ancestor that {_merit(row)}: {_distance(behind(row), short(begin))}"
 
     return _Field(rows=passed, behind=behind, why=why)
 
@@ -311,7 +323,7 @@ def _why_elsewhere(row: RunRow, line: Container[str], name: str) -> str | None:
         return "carries no commit"
     if row.commit in line:
         return None
-    return f"on {_short(row.commit)}, none of the commits looked at from {_short(name)} back"
+    return f"on {short(row.commit)}, none of the commits looked at from {short(name)} back"
 
 
 def _why_unserving(row: RunRow, today: date) -> str | None:
@@ -407,15 +419,15 @@ def _none_on(rows: Sequence[RunRow], name: str, commits: Sequence[str], unseen: 
     if newest.commit is None:
         where = "carries no commit"
     else:
-        where = f"is on {_short(newest.commit)}" + (f" on branch {newest.branch}" if newest.branch else "")
+        where = f"is on {short(newest.commit)}" + (f" on branch {newest.branch}" if newest.branch else "")
     looked = f"{len(commits)} commit{'' if len(commits) == 1 else 's'} looked at"
     cut = _cut(commits[-1], unseen)
-    return f"none on {_short(name)} or an ancestor of it ({looked}); the newest, {newest.id}, {where}{cut}"
+    return f"none on {short(name)} or an ancestor of it ({looked}); the newest, {newest.id}, {where}{cut}"
 
 
 def _cut(commit: str, unseen: str | None) -> str:
     """That nobody could look beyond this commit, and why."""
-    return "" if unseen is None else f"; could not look further back than {_short(commit)}: {unseen}"
+    return "" if unseen is None else f"; could not look further back than {short(commit)}: {unseen}"
 
 
 def _none_passed(newest: RunRow) -> str:
@@ -446,8 +458,3 @@ def _distance(commits: int | None, name: str) -> str:
     if commits == 0:
         return f"on {name} itself"
     return f"{commits} commit{'' if commits == 1 else 's'} behind {name}"
-
-
-def _short(name: str) -> str:
-    """A commit's id cut to 7 digits; other names as they are."""
-    return name[:7] if len(name) >= 40 and all(char in "0123456789abcdef" for char in name) else name

@@ -21,6 +21,7 @@ from evalgate.history.branch_packs import Member
 from evalgate.history.branch_sight import Found, Packed, Sight
 from evalgate.history.git import Entry
 from evalgate.history.remote import MOST_BYTES, Remote
+from evalgate.records import short
 
 DEFAULT = "evalgate-history"
 
@@ -107,7 +108,7 @@ class Branch:
         if before is None:
             return ()
         how = "If it was renamed, name it under history.branch"
-        return (f"{self.place} is gone: it was at {before[:12]} when it was last seen from here. {how}",)
+        return (f"{self.place} is gone: it was at {short(before)} when it was last seen from here. {how}",)
 
     # ---- reading ------------------------------------------------------------------------------------------
 
@@ -196,9 +197,9 @@ class Branch:
         warnings = []
         if not self._remote.is_ancestor(before, sight.commit):
             warnings.append(
-                f"{self.place} has been rewritten: it was at {before[:12]} and is now at {sight.commit[:12]}, which "
-                "does not come after it. What this store has stays as it is; `evalgate sync push` writes again what is "
-                "gone there"
+                f"{self.place} has been rewritten: it was at {short(before)} and is now at {short(sight.commit)}, "
+                "which does not come after it. What this store has stays as it is; `evalgate sync push` writes again "
+                "what is gone there"
             )
         old = Found(self._remote.entries(before))
         gone = sorted(run_id for run_id in old.runs if not sight.has(run_id))

@@ -27,7 +27,7 @@ from evalgate.endpoints.chat_completions import OpenAI
 from evalgate.errors import Fault, InputError
 from evalgate.history.git import Files
 from evalgate.pipeline.load import load_config, scorer_kinds
-from evalgate.records import EvalSet, Exceptions, Json, ScorerSpec, Source
+from evalgate.records import EvalSet, Exceptions, Json, ScorerSpec, Source, short
 from evalgate.scorers.own import is_own
 
 
@@ -234,7 +234,7 @@ class _Copy:
             raise InputError(Fault(where=self._place(self.path), what="is a link, or cannot be read"))
         if not every:
             hint = "A shallow clone may lack it: check out with `fetch-depth: 0`."
-            raise InputError(Fault(where=self.commit[:10], what="the files of this commit cannot be read", hint=hint))
+            raise InputError(Fault(where=short(self.commit), what="the files of this commit cannot be read", hint=hint))
         raise NoSuchFile(Fault(where=self._place(self.path), what="the commit has no such file"))
 
     def _copy(self, paths: Sequence[str]) -> None:
@@ -291,12 +291,12 @@ class _Copy:
     # ---- messages -----------------------------------------------------------------------------------------
 
     def _place(self, path: str) -> str:
-        return f"{self.commit[:10]}:{path}"
+        return f"{short(self.commit)}:{path}"
 
     def _renamed(self, text: str) -> str:
         """The text with `COMMIT:path` for each path of the copy."""
         for root in (str(self.root), self.root.as_posix(), shown(self.root)):
-            text = text.replace(f"{root}/", f"{self.commit[:10]}:")
+            text = text.replace(f"{root}/", f"{short(self.commit)}:")
         return text
 
     def _sourced(self, exceptions: Exceptions) -> Exceptions:

@@ -19,7 +19,7 @@ from evalgate.github.trigger import Trigger
 from evalgate.history import result_file
 from evalgate.history.baseline import Lost
 from evalgate.history.result_file import Handed
-from evalgate.records import CONFIG, Case, CaseRef, EvalSet, Run, fingerprint
+from evalgate.records import CONFIG, Case, CaseRef, EvalSet, Run, fingerprint, short
 
 FARTHEST = 200
 """How far back on its branch the commit may lie that a pull request was merged with for the run."""
@@ -67,7 +67,7 @@ def merged_with(run: Run, trigger: Trigger, github: GitHub) -> str | None:
     except NotFoundError:
         parents = []
     if parents[1:] != [head]:
-        what = f"is about another commit than {head[:10]}, which the run was of"
+        what = f"is about another commit than {short(head)}, which the run was of"
         raise InputError(Fault(where="the result", what=what))
     return parents[0]
 
@@ -97,7 +97,7 @@ def left_base(pull: Pull, github: GitHub) -> str | Lost:
     try:
         return github.merge_base(pull.base_branch, pull.head_sha)
     except NotFoundError:
-        return Lost(why=f"where {pull.head_sha[:7]} left its base is not known to GitHub")
+        return Lost(why=f"where {short(pull.head_sha)} left its base is not known to GitHub")
 
 
 def as_known_here(run: Run, evalset: EvalSet, *, id: str, created: datetime, config: str) -> Run:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from evalgate.endpoints.http_settings import is_near
 from evalgate.errors import Fault, InputError, StoreError
 from evalgate.pipeline.load import Suite
-from evalgate.records import Run
+from evalgate.records import Run, short
 from evalgate.runner.journal import Journal, Unfinished
 from evalgate.runner.journal_lines import Header
 
@@ -112,7 +112,7 @@ def begun_elsewhere(suite: Suite, header: Header, commit: str | None) -> str | N
     is_code = kind in ("python", "command", "http") or (kind == "openai" and is_near(endpoint.base_url))
     if then == commit or then is None or not is_code or suite.config.endpoint.version:
         return None
-    return f"This run was begun at commit {then[:12]}: its first results are of the code of then."
+    return f"This run was begun at commit {short(then)}: its first results are of the code of then."
 
 
 def fresh_path(journal: Journal) -> Path | None:

@@ -42,7 +42,7 @@ from evalgate.pipeline.proposed import proposed
 from evalgate.pipeline.pulling import take
 from evalgate.pipeline.sensitivity import with_detectable
 from evalgate.pipeline.suite import open_history
-from evalgate.records import EvalSet, Missing, Run, VerdictName
+from evalgate.records import EvalSet, Missing, Run, VerdictName, short
 from evalgate.report import foreign, markdown, model
 from evalgate.report.changed import has_changed
 from evalgate.report.escape import cell
@@ -99,7 +99,7 @@ def comment_on_fork(
     github = github or connect(trigger.here.api_url, trigger.here.repository, token)
     pulls = triggers.pulls_of(trigger, github)
     if not pulls:
-        tell(f"nothing to do: no open pull request has {trigger.situation.head_sha[:10]} as its head")
+        tell(f"nothing to do: no open pull request has {short(trigger.situation.head_sha)} as its head")
         return
     _Stage(options=options, trigger=trigger, github=github, tell=tell, now=now or datetime.now(UTC)).comment(pulls)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from evalgate.github.event import PARENT, Situation
 from evalgate.history.ancestry import OR_DEEPER, Deepened
 from evalgate.history.baseline import Lost
+from evalgate.records import short
 
 
 def start(repository: Deepened, situation: Situation) -> str | Lost | None:
@@ -41,4 +42,4 @@ def _left_its_base(repository: Deepened, situation: Situation, head: str) -> str
     name = f"branch {branch}" if branch is not None else "its base"
     trouble = repository.trouble
     why = f"no commit in common with {name} was found" if trouble is None else f"{trouble}. {OR_DEEPER}"
-    return Lost(why=f"where {head[:7]} left {name} could not be found: {why}")
+    return Lost(why=f"where {short(head)} left {name} could not be found: {why}")

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from evalgate.records import Effect, Json, RuleChange, Verdict
+from evalgate.records import Effect, Json, RuleChange, Verdict, short
 from evalgate.report import markup
 from evalgate.report.escape import cell, code, plain
 from evalgate.report.numbers import UNKNOWN, count
 from evalgate.report.pen import Pen
-from evalgate.report.phrases import short
 
 OPEN = 8
 """More rows than this are folded."""

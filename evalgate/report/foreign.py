@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Literal
 
+from evalgate.records import short
 from evalgate.report.escape import code
-from evalgate.report.phrases import short
 
 NAME_LIMIT = 80
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
-from evalgate.records import EVERY_CASE, Finding, Status, VerdictName
+from evalgate.records import EVERY_CASE, Finding, Status, VerdictName, short
 from evalgate.report import alterations, markup
 from evalgate.report.changed import has_changed
 from evalgate.report.escape import cell, code, fence, prose
@@ -40,7 +40,6 @@ from evalgate.report.phrases import (
     baseline_line,
     run_line,
     says_nothing_on_quality,
-    short,
     title,
     usage_line,
 )

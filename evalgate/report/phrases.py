@@ -5,7 +5,7 @@ What stands here may hold names that others wrote (suite, branch, category): ren
 
 from __future__ import annotations
 
-from evalgate.records import BaselineSummary, Status, Verdict, VerdictName
+from evalgate.records import BaselineSummary, Status, Verdict, VerdictName, short
 from evalgate.report.model import is_stale, let_through
 from evalgate.report.numbers import age, count, money, seconds
 
@@ -116,12 +116,6 @@ def run_line(verdict: Verdict) -> str:
     parts += [f"version {verdict.run_version}"] if verdict.run_version else []
     parts += [f"commit {short(verdict.run_commit)}"] if verdict.run_commit else []
     return ", ".join(parts)
-
-
-def short(commit: str) -> str:
-    """A commit's first ten digits, as git shows them; other names as they are."""
-    is_hash = len(commit) >= 40 and all(digit in "0123456789abcdef" for digit in commit)
-    return commit[:10] if is_hash else commit
 
 
 def _tokens(number: int | None) -> str:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 
-from evalgate.records import EVERY_CASE, DriftEvent, Failed, Json, Run, RunRow
+from evalgate.records import EVERY_CASE, DriftEvent, Failed, Json, Run, RunRow, short, utc
 from evalgate.report.escape import json_document
 from evalgate.report.model import CauseGroup, Flip, cause_groups, failed_cases, make_flips, mean_scores
 from evalgate.report.numbers import UNKNOWN, count, money, percent, points, seconds
 from evalgate.report.pages import Format, Grid, Part, Passage, Sentence, as_markdown, as_text, few
 from evalgate.report.pen import Pen
-from evalgate.report.phrases import short
 
 PASS_MARK = 0.5
 PASSAGES_SHOWN = 10
@@ -304,7 +302,7 @@ def _facts(run: Run) -> dict[str, Json]:
     return {
         "id": run.id,
         "suite": run.suite,
-        "created": _moment(run.created),
+        "created": utc(run.created),
         "commit": run.commit,
         "branch": run.branch,
         "version": {"id": run.version.id, "parts": dict(run.version.parts)},
@@ -350,7 +348,7 @@ def _row(row: RunRow) -> dict[str, Json]:
     return {
         "id": row.id,
         "suite": row.suite,
-        "created": _moment(row.created),
+        "created": utc(row.created),
         "commit": row.commit,
         "branch": row.branch,
         "version": row.version,
@@ -367,7 +365,3 @@ def _row(row: RunRow) -> dict[str, Json]:
         "blessed": row.blessed,
         "blessed_until": None if row.blessed_until is None else row.blessed_until.isoformat(),
     }
-
-
-def _moment(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import IntEnum
 
-from evalgate.records import EVERY_CASE, Course, Json, Look, SuiteTrend
+from evalgate.records import EVERY_CASE, Course, Json, Look, SuiteTrend, utc
 from evalgate.report.escape import json_document
 from evalgate.report.numbers import age, count, measure, metric_name, percent, points
 from evalgate.report.pages import Format, Grid, Part, Sentence, as_markdown, as_text
@@ -26,7 +26,7 @@ def render(
 ) -> str:
     """The report on these suites, as text, Markdown or JSON."""
     if format == "json":
-        return json_document({"now": _moment(now), "suites": [_suite(trend) for trend in trends]})
+        return json_document({"now": utc(now), "suites": [_suite(trend) for trend in trends]})
     parts = _page(trends, since=since, now=now, level=Level.ALL)
     return as_markdown(parts) if format == "markdown" else as_text(parts, pen or Pen())
 
@@ -224,8 +224,8 @@ def _suite(trend: SuiteTrend) -> dict[str, Json]:
         "versions": trend.versions,
         "last_verdict": trend.last_verdict,
         "look_at": [look.value for look in trend.looks],
-        "first": _moment(trend.first),
-        "last": _moment(trend.last),
+        "first": utc(trend.first),
+        "last": utc(trend.last),
         "baseline": trend.baseline_id,
         "baseline_age_s": trend.baseline_age_s,
         "oldest_pooled_age_s": trend.oldest_pooled_age_s,
@@ -243,7 +243,3 @@ def _suite(trend: SuiteTrend) -> dict[str, Json]:
             for course in trend.courses
         ],
     }
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

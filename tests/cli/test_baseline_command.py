@@ -193,7 +193,7 @@ def test_in_a_job_the_list_says_where_the_search_begins_and_what_it_finds(
     assert (found["ids"], found["commit"], found["behind"]) == (older[::-1], first, 1)
     assert (0 <= found["age_s"] < 600, found["is_stale"]) == (True, False)
     assert [(row["run"], row["why"]) for row in listed["passed_over"]] == [
-        (own, f"on {third[:7]}, none of the commits looked at from {second[:7]} back")
+        (own, f"on {third[:10]}, none of the commits looked at from {second[:10]} back")
     ]
     text = " ".join(project.evalgate("baseline", "list").out.split())
     assert f"at commit {third[:10]}, in this job of event push, would be compared with" in text

@@ -130,7 +130,7 @@ def test_a_run_that_goes_on_at_another_commit_says_so(project: Project, version:
     first = moved_on(project)
     said = project.evalgate("run", "--resume")
     assert said.code == 0
-    assert (f"begun at commit {first[:12]}" in " ".join(said.out.split())) == is_told
+    assert (f"begun at commit {first[:10]}" in " ".join(said.out.split())) == is_told
 
 
 def test_two_runs_at_once_on_one_store_are_both_kept(project: Project) -> None:

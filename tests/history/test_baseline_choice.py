@@ -156,8 +156,8 @@ def test_in_ci_a_run_beside_the_line_is_named(history: History, line: tuple[Repo
     found = chosen(history, candidate(commit=commits[4]), repository, start=commits[3], in_ci=True)
     assert reason(found) == (
         '1 complete run of suite "suite" in the store in memory, none on '
-        f"{commits[3][:7]} or an ancestor of it (4 commits looked at); "
-        "the newest, other, is on ddddddd on branch feature"
+        f"{commits[3][:10]} or an ancestor of it (4 commits looked at); "
+        "the newest, other, is on dddddddddd on branch feature"
     )
 
 
@@ -190,7 +190,7 @@ def test_locally_the_newest_passing_run_on_an_ancestor_counts(
     assert isinstance(found, Nearest)
     assert (ids(found), found.behind) == (["newest", "passed"], 1)
     assert found.why == (
-        f"newest complete run on an ancestor that exited 0: 1 commit behind {commits[4][:7]}, "
+        f"newest complete run on an ancestor that exited 0: 1 commit behind {commits[4][:10]}, "
         "pooled with 1 earlier run of the same version"
     )
 
@@ -428,7 +428,7 @@ def test_locally_every_run_that_is_passed_over_has_a_reason(
         ("later", "newer than this one"),
         ("part", "of a part of the eval set"),
         ("nowhere", "carries no commit"),
-        ("elsewhere", f"on eeeeeee, none of the commits looked at from {commits[4][:7]} back"),
+        ("elsewhere", f"on eeeeeeeeee, none of the commits looked at from {commits[4][:10]} back"),
         ("unjudged", "never judged and not blessed"),
         ("failed", "exited 1 and not blessed"),
         ("other-cases", "shares no comparable case with this run"),
@@ -447,7 +447,7 @@ def test_in_ci_runs_beside_the_line_and_later_ones_have_a_reason(
     record(history, "backfilled", commit=commits[0], minutes=2)
     record(history, "beside", commit="b" * 40, minutes=3)
     run = candidate(commit=commits[4])
-    beside = "on bbbbbbb, none of the commits looked at from {} back"
+    beside = "on bbbbbbbbbb, none of the commits looked at from {} back"
     assert whys(history, run, repository, start="HEAD^1", in_ci=True) == {
         "backfilled": "newer than near, which is nearer",
         "beside": beside.format("HEAD^1"),

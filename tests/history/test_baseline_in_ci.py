@@ -47,7 +47,7 @@ def test_a_test_merge_is_compared_with_its_first_parent(hub: Hub, store: Store, 
     clone = hub.checkout(merge, depth)
     told = store.compared(clone, hub.pull_job(head, base="m5"))
     assert (told.first, told.ids) == (("m4", 2), ["m4", "m3", "m2"])
-    assert told.why.startswith(f"nearest ancestor with a complete run: 2 commits behind {hub.ids['m6'][:7]}")
+    assert told.why.startswith(f"nearest ancestor with a complete run: 2 commits behind {hub.ids['m6'][:10]}")
 
 
 @pytest.mark.parametrize("depth", [None, 1])
@@ -224,7 +224,7 @@ def test_a_history_begun_anew_knows_nothing_of_the_old_one(hub: Hub, store: Stor
     hub.branch("main", hub.commit("orphan"))
     told = store.compared(hub.checkout("orphan", 1), hub.job("push", "orphan"))
     assert told.is_missing and "could not look" not in told.why
-    assert f"none on {hub.ids['orphan'][:7]} or an ancestor of it (1 commit looked at); the newest, m6" in told.why
+    assert f"none on {hub.ids['orphan'][:10]} or an ancestor of it (1 commit looked at); the newest, m6" in told.why
 
 
 @pytest.mark.parametrize(("event", "depth"), [("push", 1), ("workflow_dispatch", None)])
@@ -246,7 +246,7 @@ def test_a_branch_without_a_common_commit_has_no_baseline(hub: Hub, store: Store
     environ = hub.job("push", "orphan", GITHUB_REF="refs/heads/pages", GITHUB_REF_NAME="pages")
     for depth in (None, 1):
         told = store.compared(hub.checkout("orphan", depth, folder=f"{depth}"), environ)
-        lost = f"where {hub.ids['orphan'][:7]} left branch main could not be found: no commit in common"
+        lost = f"where {hub.ids['orphan'][:10]} left branch main could not be found: no commit in common"
         assert told.is_missing and lost in told.why
 
 
@@ -393,7 +393,7 @@ def test_without_a_remote_the_base_itself_is_still_known(hub: Hub, store: Store)
     hub.gone()
     told = store.compared(clone, hub.pull_job(head, base="m6"))
     assert told.ids == ["m6"]
-    assert f"could not look further back than {hub.ids['m6'][:7]}: older commits could not be fetched" in told.why
+    assert f"could not look further back than {hub.ids['m6'][:10]}: older commits could not be fetched" in told.why
 
 
 def test_what_could_not_be_seen_is_never_a_first_run(hub: Hub, store: Store) -> None:
@@ -406,7 +406,7 @@ def test_what_could_not_be_seen_is_never_a_first_run(hub: Hub, store: Store) -> 
     told = store.compared(clone, hub.pull_job(head, base="m6"))
     assert told.is_missing and "it is the first" not in told.why
     assert told.why.startswith('1 complete run of suite "suite" in the store in memory, none on')
-    assert f"could not look further back than {hub.ids['m6'][:7]}" in told.why
+    assert f"could not look further back than {hub.ids['m6'][:10]}" in told.why
     assert told.why.endswith("Or check out with fetch-depth: 0")
 
 
@@ -419,7 +419,7 @@ def test_a_base_that_cannot_be_found_is_not_replaced_by_the_changes_own_commits(
     hub.gone()
     told = store.compared(clone, hub.pull_job(head, base="m6"))
     assert told.is_missing
-    assert f"where {hub.ids['f3'][:7]} left branch main could not be found: " in told.why
+    assert f"where {hub.ids['f3'][:10]} left branch main could not be found: " in told.why
 
 
 def test_an_unshallow_checkout_asks_nobody(hub: Hub, store: Store) -> None:

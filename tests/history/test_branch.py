@@ -211,7 +211,7 @@ def test_a_rewritten_branch_is_told(filled: Hosted, tmp_path: Path) -> None:
     git(filled.bare, "update-ref", "-d", f"refs/heads/{DEFAULT}")
     branch_at(filled.another("other")).append([file_of(run("other"), tmp_path)], "anew")
     sight = looked(branch_at(filled.clone))
-    assert "has been rewritten" in sight.warnings[0] and seen.commit[:12] in sight.warnings[0]
+    assert "has been rewritten" in sight.warnings[0] and seen.commit[:10] in sight.warnings[0]
     assert "4 run files (of new, old-0, old-1, old-2) are gone" in sight.warnings[1]
     assert looked(branch_at(filled.clone)).warnings == ()
     assert looked(branch_at(filled.bare.parent / "other")).warnings == ()

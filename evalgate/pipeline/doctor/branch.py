@@ -10,8 +10,8 @@ from evalgate.pipeline.doctor.asked import Asked
 from evalgate.pipeline.doctor.check import Check, fail, failures, ok, skipped, split, warn
 from evalgate.pipeline.doctor.repository import refused, remote_of
 from evalgate.pipeline.pushing import PENDING
+from evalgate.records import short
 from evalgate.report.numbers import age, count
-from evalgate.report.phrases import short
 
 MOST_FAULTS = 3
 """How many files that are none of ours are named."""

@@ -7,9 +7,8 @@ from datetime import timedelta
 from evalgate.errors import EvalgateError, InputError, StoreError
 from evalgate.pipeline.doctor.asked import Asked
 from evalgate.pipeline.doctor.check import Check, fail, failures, ok, skipped, split, warn
-from evalgate.records import Missing, RunRow
+from evalgate.records import Missing, RunRow, short
 from evalgate.report.numbers import age, count
-from evalgate.report.phrases import short
 
 MOST_JOURNALS = 3
 """How many unfinished runs are named."""

@@ -7,7 +7,7 @@ from evalgate.history.git import Repository
 from evalgate.history.remote import Remote
 from evalgate.pipeline.doctor.asked import Asked
 from evalgate.pipeline.doctor.check import MEND, UNREACHED, Check, fail, failures, ok, skipped, split, warn
-from evalgate.report.phrases import short
+from evalgate.records import short
 
 OURS_TO_MEND = (
     RemoteFault.RULES, RemoteFault.PERMISSION, RemoteFault.CREDENTIALS, RemoteFault.NOT_FOUND, RemoteFault.SECRET
