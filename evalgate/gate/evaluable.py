@@ -79,10 +79,21 @@ def not_comparable(sides: Sides, rules: Rules) -> str | None:
             return "no case is comparable with the baseline: the two have no scored case in common"
     for category in (EVERY_CASE, *sides.categories):
         changed, members = len(sides.changed(category)), len(sides.members(category))
-        if rules.of(category).max_drop is not None and changed > members / 2:
+        # Where many were taken out and as many added, the same cases may go by other ids.
+        replaced = 0 if category in rules.removed_categories else sides.replaced(category)
+        if rules.of(category).max_drop is not None and changed + replaced > members / 2:
             return (
-                f"{sentences.named(category)} is not comparable with the baseline: {changed:,} of its "
-                f"{sentences.count(members, 'case')} {'has' if changed == 1 else 'have'} other content or other "
-                "scorers there"
+                f"{sentences.named(category)} is not comparable with the baseline: {changed + replaced:,} of its "
+                f"{sentences.count(members, 'case')} {_apart(changed, replaced)}"
             )
     return None
+
+
+def _apart(changed: int, replaced: int) -> str:
+    """Why so many cases cannot be compared."""
+    have = "has" if changed + replaced == 1 else "have"
+    edited = f"{have} other content or other scorers there"
+    if not replaced:
+        return edited
+    taken = f"{'is' if replaced == 1 else 'are'} new, while as many were taken out"
+    return f"{edited}, or {taken}" if changed else taken

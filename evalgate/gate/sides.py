@@ -175,6 +175,12 @@ class Sides:
             return []
         return [i for i in self.members(category) if i in self.pool.changed]
 
+    def replaced(self, category: str) -> int:
+        """How many of a category's cases may stand in for ones that were taken out, or be these under other ids."""
+        names = set(self.removed)
+        gone = sum(category in (EVERY_CASE, *of) for case_id, of in self.pool.gone.items() if case_id in names)
+        return min(gone, sum(not self.pool.seen[i] and not self.before[i] for i in self.members(category)))
+
     @cached_property
     def lists(self) -> CaseLists:
         """The cases worth a look."""

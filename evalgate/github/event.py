@@ -178,8 +178,12 @@ def _workflow(environ: Mapping[str, str], repository: str) -> str | None:
 
 
 def _branch(event: str, environ: Mapping[str, str]) -> str | None:
-    is_branch = environ.get("GITHUB_REF_TYPE") == "branch" and event != "merge_group"
-    return environ.get("GITHUB_REF_NAME") or None if is_branch else None
+    if event == "merge_group":
+        return None
+    kind, ref = environ.get("GITHUB_REF_TYPE"), environ.get("GITHUB_REF", "")
+    if kind:
+        return environ.get("GITHUB_REF_NAME") or None if kind == "branch" else None
+    return ref.removeprefix("refs/heads/") or None if ref.startswith("refs/heads/") else None
 
 
 @dataclass(frozen=True, slots=True)

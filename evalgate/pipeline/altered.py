@@ -14,6 +14,7 @@ from evalgate.config import Config
 from evalgate.pipeline.altered_cases import Sets, case_changes
 from evalgate.pipeline.committed import Committed
 from evalgate.records import ChangeKind, CommentWhen, Effect, EvalSet, Json, RuleChange, fingerprint
+from evalgate.scorers.own import imported
 
 _LOUDNESS = get_args(CommentWhen)
 _ORDER = (Effect.WEAKENS, Effect.STRENGTHENS, Effect.NEITHER)
@@ -24,12 +25,12 @@ def altered(
     after: Config,
     evalset: Callable[[], EvalSet] | None,
     *,
-    digest: Callable[[str], str | None] | None = None,
+    read: Callable[[str], bytes | None] | None = None,
 ) -> tuple[RuleChange, ...]:
     """Everything that differs, what weakens first.
 
-    evalset: gives that of the change; None: it is not known, and neither it nor its scorers are compared. digest: gives
-    the SHA-256 of a file of the change, named from its configuration's folder; None: it lies on disk.
+    evalset: gives that of the change; None: it is not known, and neither it nor its scorers are compared. read: gives
+    the content of a file of the change, named from its configuration's folder; None: it lies on disk.
     """
     found = [
         *gate.rule_changes(before.config.rules, after.rules),
@@ -37,33 +38,40 @@ def altered(
         *_settings(before.config, after),
     ]
     if evalset is not None and before.unread is None:
-        digest = digest or (lambda name: _digest(after.base_dir / name))
-        found += _sets(before, Sets(evalset=evalset(), base_dir=after.base_dir), digest)
+        read = read or (lambda name: _bytes(after.base_dir / name))
+        found += _sets(before, Sets(evalset=evalset(), base_dir=after.base_dir), read)
     return tuple(sorted(found, key=lambda change: _ORDER.index(change.effect)))
 
 
-def _sets(before: Committed, after: Sets, digest: Callable[[str], str | None]) -> Iterator[RuleChange]:
+def _sets(before: Committed, after: Sets, read: Callable[[str], bytes | None]) -> Iterator[RuleChange]:
     then = None
     if before.evalset is not None:
         then = Sets(evalset=before.evalset, base_dir=before.config.base_dir)
         yield from case_changes(then, after)
     files = after.own_files() if then is None else after.own_files() & then.own_files()
-    for name in sorted(name for name in files if before.holds(name)):
-        old, new = before.digest(name), digest(name)
+    scorers = {name for name in files if before.holds(name)}
+    helpers = {beside for name in scorers for side in (before.read, read) for beside in imported(name, side)} - scorers
+    for name in sorted(scorers | helpers):
+        old, new = _digest(before.read(name)), _digest(read(name))
         if old != new:
+            what = f"what scorers import, {name}," if name in helpers else f"the scorer {name}"
             yield RuleChange(
                 kind="own_scorer",
                 where=name,
                 effect=Effect.WEAKENS,
-                sentence=f"the scorer {name} is another: what it judges is not compared",
+                sentence=f"{what} is another: what it judges is not compared",
                 before=None if old is None else old[:12],
                 after=None if new is None else new[:12],
             )
 
 
-def _digest(file: Path) -> str | None:
+def _digest(content: bytes | None) -> str | None:
+    return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def _bytes(file: Path) -> bytes | None:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return file.read_bytes()
     except OSError:
         return None
 

@@ -7,10 +7,9 @@ lead out of the repository, and more than so many bytes are refused. Scorers tha
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -42,6 +41,10 @@ class Sizes:
     """Of all files of a suite together."""
 
 
+_MOST_MOVED, _MOST_CONFIG_BYTES = 500, 1_000_000
+"""How many files are looked through for a configuration that was moved, and how large it may be."""
+
+
 class NoSuchFile(InputError):
     """The commit has no configuration of this name: the suite was not there yet, or lay elsewhere."""
 
@@ -64,11 +67,10 @@ class Committed:
         path = self._path(name)
         return not posixpath.isabs(path) and path.split("/")[0] != ".."
 
-    def digest(self, name: str) -> str | None:
-        """SHA-256 of such a file; None where there is none."""
+    def read(self, name: str) -> bytes | None:
+        """The content of such a file; None where there is none."""
         path = self._path(name)
-        content = self.files.read_all(self.commit, [path]).get(path)
-        return None if content is None else hashlib.sha256(content).hexdigest()
+        return self.files.read_all(self.commit, [path]).get(path)
 
     def _path(self, name: str) -> str:
         return posixpath.normpath(posixpath.join(self.config.base_dir.as_posix(), name))
@@ -135,6 +137,25 @@ def asks_for_base(files: Files, commit: str, path: str) -> bool:
         return copy.asks_for_base()
 
 
+def moved_from(files: Files, commit: str, suite: str, is_here: Callable[[str], bool]) -> str | None:
+    """Where this commit has the configuration of a suite that lies elsewhere now; None: nowhere.
+
+    is_here: whether the change still has a file of this path. Such a one has not been moved.
+    """
+    paths = [entry.path for entry in files.entries(commit, "") if entry.is_file and _is_yaml(entry.path)]
+    gone = sorted(path for path in paths if not is_here(path))[:_MOST_MOVED]
+    for path, content in sorted(files.read_all(commit, gone).items()) if gone else ():
+        if b"suite" in content and len(content) <= _MOST_CONFIG_BYTES:
+            with _copied(files, commit, path, Sizes()) as copy:
+                if copy.suite() == suite:
+                    return path
+    return None
+
+
+def _is_yaml(path: str) -> bool:
+    return path.endswith((".yaml", ".yml", ".json"))
+
+
 def own_file(spec: ScorerSpec, base_dir: Path) -> str | None:
     """The file of an own scorer, from the configuration's folder; None: it is none of the user's own."""
     if not is_own(spec.name):
@@ -173,6 +194,11 @@ class _Copy:
         self._find_config()
         gate = self._data(self.path).get("gate")
         return isinstance(gate, dict) and gate.get("rules_from") == "base"
+
+    def suite(self) -> Json:
+        """The name that the file gives its suite, if it is a configuration."""
+        self._find_config()
+        return self._data(self.path).get("suite")
 
     def config(self) -> Config:
         self._find_config()

@@ -49,7 +49,7 @@ def _altered(before: Committed, after: Committed) -> tuple[RuleChange, ...]:
     evalset = after.evalset
     if after.unread is not None:
         raise after.unread
-    return altered(before, after.config, None if evalset is None else lambda: evalset, digest=after.digest)
+    return altered(before, after.config, None if evalset is None else lambda: evalset, read=after.read)
 
 
 def _without_texts(change: RuleChange) -> RuleChange:

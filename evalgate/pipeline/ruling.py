@@ -18,7 +18,7 @@ from evalgate.gate import Rules, RulesFrom
 from evalgate.gate.sentences import count
 from evalgate.history.baseline import Lost
 from evalgate.pipeline.altered import altered
-from evalgate.pipeline.committed import Committed, NoSuchFile, asks_for_base, suite_at
+from evalgate.pipeline.committed import Committed, NoSuchFile, asks_for_base, moved_from, suite_at
 from evalgate.records import EvalSet, Exceptions, RuleChange, Verdict, VerdictName
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Base:
         if isinstance(commit, Lost):
             return self._undecided(commit.why) if self._asks else self._unseen(commit.why, is_news=True)
         try:
-            before = suite_at(self.place.files(commit), commit, self._path(), here=self.config)
+            before = self._before(commit)
         except NoSuchFile as error:
             why = f"the suite is new, moved or renamed ({error.faults[0]})"
             return self._unseen(why, "the base has none", is_news=self._is_in_ci)
@@ -87,6 +87,19 @@ class Base:
             why = in_short(error)
             return self._undecided(why) if self._either_asks(commit) else self._unseen(why, is_news=self._is_in_ci)
         return self._between(before)
+
+    def _before(self, commit: str) -> Committed:
+        """The suite at this commit, where its configuration lies there: another place does not rid it of its rules."""
+        files = self.place.files(commit)
+        try:
+            return suite_at(files, commit, self._path(), here=self.config)
+        except NoSuchFile:
+            repository = self.place.repository
+            top = None if repository is None else repository.top()
+            old = top and moved_from(files, commit, self.config.suite, lambda path: (top / path).is_file())
+            if not old:
+                raise
+            return suite_at(files, commit, old)
 
     def _between(self, before: Committed) -> Ruling:
         notes: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import importlib.util
 import inspect
+import posixpath
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class OwnFunction:
     shown: str
     """How messages name that file: as the user wrote it."""
     version: str
-    """Changes with each change of the source file, comments included."""
+    """Changes with each change of the source file, comments included, and of the files beside it that it imports."""
 
 
 def is_own(name: str) -> bool:
@@ -75,9 +76,62 @@ def load_file(spec: ScorerSpec) -> OwnFunction:
     digest = hashlib.sha256(source).hexdigest()
     shown = spec.name.rpartition(":")[0]
     call = getattr(_module(path.resolve(), source, digest, shown), function, None)
-    return OwnFunction(
-        call=_checked(call, spec), file=str(path.resolve()), shown=shown, version=f"{function}/sha256:{digest[:16]}"
-    )
+    version = f"{function}/sha256:{_with_imported(path, digest)[:16]}"
+    return OwnFunction(call=_checked(call, spec), file=str(path.resolve()), shown=shown, version=version)
+
+
+def _with_imported(path: Path, digest: str) -> str:
+    """The digest of a scorer's file, or one of it and of what it imports from beside it."""
+    beside = imported(path.name, lambda name: _bytes(path.parent / name))
+    if not beside:
+        return digest
+    parts = [f"{name} {hashlib.sha256(content).hexdigest()}" for name, content in beside.items()]
+    return hashlib.sha256("\n".join([digest, *parts]).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _bytes(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
+
+
+def imported(name: str, read: Callable[[str], bytes | None]) -> dict[str, bytes]:
+    """The Python files beside a scorer that it imports, and those that they import in turn: name → content.
+
+    Found in the source, not by executing it: what is imported by a computed name is not seen. name: of the scorer's
+    file. read: gives the content of a file that is named in the same way, from the same folder; None: there is none.
+    """
+    folder, open_ends = posixpath.dirname(name), [name]
+    found: dict[str, bytes] = {}
+    while open_ends:
+        current = open_ends.pop()
+        source = found.get(current) or read(current) or b""
+        for beside in _may_import(source, posixpath.relpath(current, folder or ".")):
+            path = posixpath.join(folder, beside)
+            content = None if path in found or path == name else read(path)
+            if content is not None:
+                found[path] = content
+                open_ends.append(path)
+    return dict(sorted(found.items()))
+
+
+def _may_import(source: bytes, path: str) -> list[str]:
+    """The files that a source's imports would name if they lay in the folder; path: its own, from there."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    modules: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = path.split("/")[: -node.level] if node.level else []
+            origin = ".".join([*package, *([node.module] if node.module else [])])
+            modules.update(f"{origin}.{alias.name}".lstrip(".") for alias in node.names)
+    steps = {"/".join(parts[:n]) for parts in (m.split(".") for m in modules) for n in range(1, len(parts) + 1)}
+    return sorted(file for step in steps for file in (f"{step}.py", f"{step}/__init__.py"))
 
 
 def offered() -> list[str]:

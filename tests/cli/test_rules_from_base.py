@@ -135,6 +135,37 @@ def test_the_rules_of_the_base_decide_where_either_side_asks_for_them(
     assert f"The rules and exceptions of the base (commit `{base[:10]}`) decided, not those of this change" in markdown
 
 
+def test_a_configuration_that_was_moved_is_held_against_where_it_was(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of another name, named to the job, would be rid of the rules of the base, and green."""
+    base = recorded(project, gate=STRICT)
+    (project.folder / "evalgate.yaml").unlink()
+    project.write("other.yaml", CONFIG.format(gate=NOTHING_HELD, version="1"))
+    break_it(project)
+    as_pull_request(project, monkeypatch)
+    found = verdict(project, "--config", "other.yaml")
+    assert (found["verdict"], found["exit_code"], found["rules_commit"]) == ("fail", 1, base)
+    assert "; this change weakens how it is judged in " in found["reason"]
+
+
+def test_what_an_own_scorer_imports_is_shown_where_it_is_altered(project: Project) -> None:
+    """The helper of a scorer judges as much as the scorer does."""
+    recorded(project, gate=STRICT)
+    project.write(
+        "evalsets/own.py", "import helper\n\ndef judge(case, output):\n    return helper.right(case, output)\n"
+    )
+    project.write("evalsets/helper.py", "def right(case, output):\n    return output.text == case.expected\n")
+    file = project.folder / "evalsets" / "tables.yaml"
+    file.write_text(file.read_text().replace("[exact]", '["own.py:judge"]'))
+    committed(project.folder, {})
+    project.evalgate("baseline", "record", "--runs", "2")
+    project.write("evalsets/helper.py", "def right(case, output):\n    return True\n")
+    found = verdict(project)
+    assert (found["verdict"], found["exit_code"]) == ("not_comparable", 3)
+    assert [(change["kind"], change["where"]) for change in found["changes"]] == [("own_scorer", "evalsets/helper.py")]
+
+
 def test_a_change_that_leaves_the_rules_alone_is_told_nothing_of_them(project: Project) -> None:
     """Nothing altered, nothing said: the commit alone stands in the JSON."""
     base = recorded(project, gate=STRICT)

@@ -84,6 +84,37 @@ def test_not_comparable_comes_before_fail() -> None:
     assert "safety is not comparable with the baseline: 40 of its 40 cases have other content" in verdict.reason
 
 
+@pytest.mark.parametrize(("renamed", "expected"), [(20, "pass"), (21, "not_comparable"), (40, "not_comparable")])
+def test_cases_under_other_ids_are_other_cases(renamed: int, expected: str) -> None:
+    """As edited ones are: over half of a category's cases taken out and as many added is no comparison."""
+    base = _told(make_run("base", **STEADY))
+    verdict = judge(_told(_renamed(make_run("now", **STEADY), "refunds", renamed)), [base])
+    assert verdict.verdict == expected, verdict.reason
+    if expected == "not_comparable":
+        assert f"{renamed} of its 40 cases are new, while as many were taken out" in verdict.reason
+
+
+def test_a_category_that_shrinks_or_grows_is_compared() -> None:
+    """Fewer cases are shown, more are judged by floors: neither hides another one."""
+    small, large = ({"refunds": passes(n), "safety": passes(40)} for n in (15, 40))
+    for before, after in ((large, small), (small, large)):
+        verdict = judge(_told(make_run("now", **after)), [_told(make_run("base", **before))])
+        assert verdict.verdict == "pass", verdict.reason
+
+
+def _told(run: Run) -> Run:
+    """A run that knows which eval set it is of."""
+    return replace(run, evalset="e1")
+
+
+def _renamed(run: Run, category: str, count: int) -> Run:
+    ids = [ref.id for ref in run.cases if category in ref.categories][:count]
+    new = {case_id: f"{case_id}-new" for case_id in ids}
+    cases = tuple(replace(ref, id=new.get(ref.id, ref.id)) for ref in run.cases)
+    results = [replace(result, case_id=new.get(result.case_id, result.case_id)) for result in run.results]
+    return replace(run, cases=cases, results=tuple(results))
+
+
 def test_what_could_not_begin_is_not_evaluated() -> None:
     """No credentials: nothing was learnt, and nothing is claimed."""
     name = VerdictName.NOT_EVALUATED

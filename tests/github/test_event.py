@@ -116,6 +116,13 @@ def test_a_tag_is_no_branch(tmp_path: Path) -> None:
     assert situation(tmp_path, "push", REPOSITORY_PART, **changes).branch is None
 
 
+def test_a_branch_is_told_by_its_ref_alone(tmp_path: Path) -> None:
+    """Runners that set no GITHUB_REF_TYPE still say it; slashes are part of the name."""
+    changes = {"GITHUB_REF_TYPE": "", "GITHUB_REF_NAME": "", "GITHUB_REF": "refs/heads/team/x"}
+    assert situation(tmp_path, "push", REPOSITORY_PART, **changes).branch == "team/x"
+    assert situation(tmp_path, "push", REPOSITORY_PART, **{**changes, "GITHUB_REF": "refs/tags/v1"}).branch is None
+
+
 def test_an_enterprise_server_is_taken_from_the_environment(tmp_path: Path) -> None:
     """Nothing is assumed to be github.com."""
     changes = {"GITHUB_API_URL": "https://git.example/api/v3/", "GITHUB_SERVER_URL": "https://git.example"}

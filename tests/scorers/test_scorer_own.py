@@ -159,6 +159,24 @@ def test_cancelling_a_function_cancels_it(own):
     asyncio.run(cancelled())
 
 
+def test_a_changed_file_beside_it_is_another_version(own, tmp_path):
+    """However deep it is imported: a scorer that leaves the judging to a helper is the helper."""
+    source = "def judge(case, output):\n    from kit.deep import check\n    return check()\n"
+    (tmp_path / "kit").mkdir()
+    versions = []
+    for name, content in (
+        ("__init__", ""),
+        ("deep", "from . import core"),
+        ("core", "def check(): return 0"),
+        ("core", "#"),
+    ):
+        (tmp_path / "kit" / f"{name}.py").write_text(content)
+        versions.append(own(source).version)
+    assert len(set(versions)) == 4
+    (tmp_path / "unrelated.py").write_text("nobody imports it")
+    assert own(source).version == versions[-1]
+
+
 def test_a_changed_source_is_another_version(own):
     """The same file with another content judges differently; the same content does not."""
     first = own("def judge(case, output):\n    return 1\n")
