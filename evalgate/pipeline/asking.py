@@ -75,11 +75,11 @@ def _made_again(run: Run, config: Config, place: Place, case_ids: Collection[str
     """As the suite at the run's commit makes them, where that is the suite that the run was made with."""
     try:
         suite = suite_of(run, config, place)
-        asked = {case.id for case in run.cases} & set(case_ids)
+        wanted = frozenset(case_ids)
+        asked = {case.id for case in run.cases if case.id in wanted}
         requests = dict(_rendered(replace(suite, selected=suite.by_id(asked))))
-    except (EvalgateError, OSError) as error:
-        why = in_short(error) if isinstance(error, EvalgateError) else error.strerror or str(error)
-        return _not_asked(f"the baseline's requests are not in the history and cannot be made again: {why}")
+    except EvalgateError as error:
+        return _not_asked(f"the baseline's requests are not in the history and cannot be made again: {in_short(error)}")
     how = f"the baseline's requests were made again from its commit {str(run.commit)[:10]} and sent"
     return _sent_again(config.endpoint, suite.version().parts, requests, case_ids, how)
 

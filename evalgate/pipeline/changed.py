@@ -9,15 +9,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from evalgate.config import Config
+from evalgate.endpoints.chat_completions import OpenAI
 from evalgate.endpoints.http_settings import is_near
+from evalgate.errors import EvalgateError
 from evalgate.gate import sentences
 from evalgate.history.store import History
 from evalgate.pipeline.load import Suite
+from evalgate.pipeline.remade import suite_of
+from evalgate.pipeline.ruling import in_short
 from evalgate.pipeline.selection import Selection, narrowed
 from evalgate.records import NAMED, Baseline, CaseRef, Json, Missing, Run, Scored, Version, fingerprint
 from evalgate.spool import gathered
+
+if TYPE_CHECKING:
+    from evalgate.pipeline.judge import Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,32 +41,46 @@ class Changes:
 
 
 def changes(
-    suite: Suite, refs: Sequence[CaseRef], baseline: Baseline, history: History, *, may_vanish: Collection[str]
+    suite: Suite,
+    refs: Sequence[CaseRef],
+    baseline: Baseline,
+    history: History,
+    place: Place,
+    *,
+    may_vanish: Collection[str],
 ) -> Changes:
     """What the baseline's first run cannot speak for.
 
-    refs: every case of the eval set. may_vanish: `removed_categories` of the rules that decide. Every case counts as
+    refs: every case of the eval set. place: where the run's commit is, which tells what was sent where the history
+    does not. may_vanish: `removed_categories` of the rules that decide. Every case counts as
     changed where there is no baseline, where what is tested is another version, where nothing names it, and where a
     whole category has vanished: then the run is whole.
     """
     why = _why_everything(suite, refs, baseline, may_vanish)
     if why is not None or isinstance(baseline, Missing):
-        return Changes(
-            cases=dict.fromkeys((ref.id for ref in refs), "of another version"), since=None, sentence=str(why)
-        )
+        return _everything(refs, str(why))
     run = baseline.runs[0]
-    asked = _asked_otherwise(suite, run, history)
+    try:
+        then = _made_with(suite, run, history, place)
+    except EvalgateError as error:
+        lacking = f"the requests of run {run.id} are not in the history and cannot be made again"
+        return _everything(refs, f"{lacking}: {in_short(error)}")
+    asked = _asked_otherwise(suite, run, then, history)
     if asked is None:
-        return Changes(
-            cases=dict.fromkeys((ref.id for ref in refs), "of another version"),
-            since=None,
-            sentence="the prompts have changed, and the requests of the baseline are not in the history",
-        )
+        return _everything(refs, "the prompts have changed, and the requests of the baseline are not in the history")
     before, scored = {ref.id: ref for ref in run.cases}, {r.case_id for r in run.results if isinstance(r, Scored)}
+    if then is not None:
+        columns = {case.id: case.metadata for case in then.selected}
+        before = {case_id: replace(ref, metadata=columns[case_id]) for case_id, ref in before.items()}
     found = {ref.id: _why(ref, before.get(ref.id), scored, asked) for ref in refs}
     cases = {case_id: reason for case_id, reason in found.items() if reason is not None}
     gone = len(before.keys() - found.keys())
     return Changes(cases=cases, since=run.id, sentence=_told(cases, len(refs), run.id, gone))
+
+
+def _everything(refs: Sequence[CaseRef], sentence: str) -> Changes:
+    cases = dict.fromkeys((ref.id for ref in refs), "of another version")
+    return Changes(cases=cases, since=None, sentence=sentence)
 
 
 def only_changed(suite: Suite, selection: Selection, found: Changes) -> Suite:
@@ -114,14 +136,22 @@ def _unnamed(config: Config) -> str | None:
     return f"{what} may have changed behind the same requests; name what it serves with `endpoint.version`"
 
 
-def _asked_otherwise(suite: Suite, run: Run, history: History) -> Container[str] | None:
+def _made_with(suite: Suite, run: Run, history: History, place: Place) -> Suite | None:
+    """The suite that a run was made with, where only that tells what was sent; None: the history does. Raises as
+    `suite_of`."""
+    if not isinstance(suite.config.endpoint, OpenAI) or history.has_requests(run.id):
+        return None
+    return suite_of(run, suite.config, place)
+
+
+def _asked_otherwise(suite: Suite, run: Run, made_with: Suite | None, history: History) -> Container[str] | None:
     """The cases whose request differs from what was sent then; None: nobody knows what was sent."""
     from evalgate.pipeline.asking import requests_of
 
     now = requests_of(suite)
     if now is None:  # without templates, a request is what the case's content says
         return frozenset() if _is_same(_templates(run.version), _templates(suite.version())) else None
-    then = history.requests(run.id)
+    then = history.requests(run.id) if made_with is None else dict(requests_of(made_with) or ())
     if not then:
         return None
     return {case_id for case_id, body in now if then.get(case_id) != body}

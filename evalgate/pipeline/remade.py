@@ -35,11 +35,19 @@ def why_not(run: Run, place: Place) -> str | None:
 def suite_of(run: Run, config: Config, place: Place) -> Suite:
     """The suite that a run was made with, all of its cases, as it stands at the run's commit.
 
-    config: of the change; where its file lies the run's lay, unless the run tells. Raises InputError where the commit
-    cannot be read or makes something else than the run had, RemoteError where the remote does not give it.
+    config: of the change; where its file lies the run's lay, unless the run tells. Raises InputError where `why_not`
+    has an answer, or the commit cannot be read or makes something else than the run had, and RemoteError where the
+    remote does not give it.
     """
+    lacking = why_not(run, place)
+    if lacking is not None:
+        raise InputError(lacking)
     commit, path = str(run.commit), str(run.metadata.get(CONFIG) or place.told(config.path)[CONFIG])
-    then = suite_at(place.files(commit), commit, path, environ=place.environ)
+    where = f"{commit[:10]}:{path}"
+    try:
+        then = suite_at(place.files(commit), commit, path, environ=place.environ)
+    except OSError as error:
+        raise InputError(Fault(where=where, what=f"cannot be copied: {error.strerror or error}")) from error
     if then.evalset is None:
         raise then.unread or AssertionError("eval sets are read where none are given to be the same")
     suite = Suite(
@@ -49,7 +57,6 @@ def suite_of(run: Run, config: Config, place: Place) -> Suite:
         selection=None,
         secrets=secret_variables(then.config, place.environ),
     )
-    where = f"{commit[:10]}:{path}"
     version = suite.version()
     if version.id != run.version.id:
         parts = ", ".join(_differing(version.parts, run.version.parts)) or "the version"

@@ -331,7 +331,9 @@ def _only_changed(task: _Task, built: Mapping[str, Scorer]) -> _Task:
         metadata=task.place.told(suite.config.path),
     )
     against = task.against(planned)
-    found = changes(suite, refs, against.baseline, task.history, may_vanish=against.rules.removed_categories)
+    found = changes(
+        suite, refs, against.baseline, task.history, task.place, may_vanish=against.rules.removed_categories
+    )
     return replace(task, suite=only_changed(suite, task.options.selection, found), chosen=against)
 
 

@@ -37,6 +37,7 @@ endpoint:
   base_url: "${MODEL_URL}"
   model: "${MODEL_NAME}"
   api_key_env: MODEL_KEY
+  version: "1"
   system: {file: prompts/system.txt}
   params: {temperature: 0}
 run: {concurrency: 8, max_retries: 0, cache: false}
@@ -282,6 +283,20 @@ def test_nothing_of_the_commit_is_read_where_nothing_is_doubted(
     assert said.code == 0, said.out
     assert hub.sides() == {"You repeat, kindly."}
     assert not job.has_read("bot/prompts/system.txt")
+
+
+def test_only_what_changed_is_run_against_a_baseline_from_the_branch(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sent for each case is told by the commit: a template that says it otherwise changes nothing."""
+    text = (hub.clone / "bot" / "sets" / "echo.yaml").read_text()
+    text = text.replace("{{ input }}", "{{ input | trim }}") + "  - {id: new-1, input: new-1, expected: new-1}\n"
+    text = text.replace("expected: facts-03}", "expected: 'facts-03 '}")
+    job = opened(hub, tmp_path, capsys, monkeypatch, {"sets/echo.yaml": text})
+    said = job.run("--changed-only", "--format", "json")
+    assert said.json["notes"][0].startswith("2 of 21 cases changed since run ")
+    assert said.json["notes"][0].endswith(" (1 new, 1 with other content).")
+    assert len(hub.asked) == 2
 
 
 def test_where_a_variable_makes_another_version_only_the_change_is_asked(
