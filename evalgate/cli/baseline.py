@@ -16,8 +16,8 @@ from evalgate.cli.options import (
     Format,
     FormatOption,
     OutputOption,
+    PageWriteOption,
     StoreOption,
-    WriteOption,
     check_places,
     expiry_option,
 )
@@ -50,7 +50,7 @@ def list_baselines(
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
     output: OutputOption = None,
-    write: WriteOption = None,
+    write: PageWriteOption = None,
 ) -> int:
     """Which runs a run made here and now would be compared with, why those, and why not the others."""
     from evalgate.pipeline.baselines import outlook

@@ -12,8 +12,8 @@ from evalgate.cli.options import (
     Format,
     FormatOption,
     OutputOption,
+    PageWriteOption,
     StoreOption,
-    WriteOption,
     check_places,
     targets,
 )
@@ -36,7 +36,7 @@ def calibrate(
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
     output: OutputOption = None,
-    write: WriteOption = None,
+    write: PageWriteOption = None,
 ) -> int:
     """How noisy is this gate: false blocks, noise, the smallest drop it sees, and what seeing smaller ones costs."""
     import os

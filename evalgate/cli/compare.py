@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from evalgate.cli import console
-from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, StoreOption, WriteOption
+from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, PageWriteOption, StoreOption
 
 
 def compare(
@@ -17,7 +17,7 @@ def compare(
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
     output: OutputOption = None,
-    write: WriteOption = None,
+    write: PageWriteOption = None,
 ) -> int:
     """Two runs side by side: categories, and what flipped with both answers. Decides nothing."""
     import os

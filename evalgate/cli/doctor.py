@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalgate.cli import console
-from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, StoreOption, WriteOption
+from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, PageWriteOption, StoreOption
 
 if TYPE_CHECKING:
     from evalgate.pipeline.doctor import Check, Examination, State
@@ -26,7 +26,7 @@ def doctor(
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
     output: OutputOption = None,
-    write: WriteOption = None,
+    write: PageWriteOption = None,
 ) -> int:
     """Is this set-up going to work: machine, configuration, endpoint, repository, history, GitHub, workflows."""
     import os

@@ -12,8 +12,8 @@ from evalgate.cli.options import (
     Format,
     FormatOption,
     OutputOption,
+    PageWriteOption,
     StoreOption,
-    WriteOption,
     since_option,
 )
 
@@ -26,7 +26,7 @@ def history(
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
     output: OutputOption = None,
-    write: WriteOption = None,
+    write: PageWriteOption = None,
 ) -> int:
     """What ran, when, on which commit, with which verdict; newest first."""
     import os

@@ -46,6 +46,11 @@ WriteOption = Annotated[
         help="Write it there too: json, junit, markdown, run, history, result, summary. Repeatable.",
     ),
 ]
+PageWriteOption = Annotated[
+    list[str] | None,
+    typer.Option("--write", metavar="FORMAT=FILE", help="Write it there too: json, markdown. Repeatable."),
+]
+"""Of commands that draw a page of their own, not the report on a run."""
 BaselineOption = Annotated[
     list[str] | None,
     typer.Option("--baseline", metavar="RUN[,RUN…]", help="Compare with these runs instead of the nearest."),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from evalgate.cli import console
-from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, StoreOption, WriteOption
+from evalgate.cli.options import ConfigOption, Format, FormatOption, OutputOption, PageWriteOption, StoreOption
 
 
 def show(
@@ -16,7 +16,7 @@ def show(
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
     output: OutputOption = None,
-    write: WriteOption = None,
+    write: PageWriteOption = None,
 ) -> int:
     """One run: what it was, its categories, what has no score and why, its lowest cases."""
     import os

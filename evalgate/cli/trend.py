@@ -12,8 +12,8 @@ from evalgate.cli.options import (
     Format,
     FormatOption,
     OutputOption,
+    PageWriteOption,
     StoreOption,
-    WriteOption,
     since_option,
 )
 
@@ -32,7 +32,7 @@ def trend(
     store: StoreOption = None,
     format: FormatOption = Format.TEXT,
     output: OutputOption = None,
-    write: WriteOption = None,
+    write: PageWriteOption = None,
 ) -> int:
     """The weekly report: the course of every category, what is moving down, latency, cost, age of the baseline."""
     import os
