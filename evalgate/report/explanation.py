@@ -13,6 +13,7 @@ from evalgate.report.model import Report
 from evalgate.report.pages import Format
 from evalgate.report.pen import Pen
 from evalgate.report.phrases import EVERY_CASE_NAME, STATUS_WORDS
+from evalgate.report.room import BUDGET
 
 NAME_LIMIT = 120
 LINE_LIMIT = 500
@@ -110,7 +111,7 @@ def _markdown(report: Report, told: Sequence[Told]) -> str:
     page = markup.page([page.rstrip("\n"), f"### {TITLE}", cell(_reading(report))])
     for number, one in enumerate(told):
         longer = markup.page([page.rstrip("\n"), _folded(one)])
-        if len(longer.encode()) > markdown.BUDGET:
+        if len(longer.encode()) > BUDGET:
             left = (
                 f"{len(told) - number:,} more are left out here: `evalgate gate RUN --explain` in a terminal tells all."
             )

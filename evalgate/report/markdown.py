@@ -1,15 +1,15 @@
 """A report as GitHub Markdown, for the comment on a pull request and the job summary. Decides nothing.
 
-It fits a budget by leaving out rows and parts in a fixed order (`_LEVELS`), and says how many: text is never cut inside
-a table. The verdict, its reason, and the way to the job stay. What others wrote passes through `escape`; what a model
-wrote is left out unless the report asks for it.
+It fits a budget by leaving out rows and parts in a fixed order (`room.LEVELS`), and says how many: text is never cut
+inside a table. The verdict, its reason, and the way to the job stay. What others wrote passes through `escape`; what a
+model wrote is left out unless the report asks for it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 
 from evalgate.records import EVERY_CASE, Finding, Status, VerdictName, short
@@ -43,12 +43,7 @@ from evalgate.report.phrases import (
     title,
     usage_line,
 )
-
-BUDGET = 56_000
-"""Of 60,000 for a whole comment, so that the publisher's marker and a banner fit; GitHub refuses one at 65,536. Counted
-in bytes, which no other way of counting exceeds."""
-SUMMARY_BUDGET = 1_000_000
-"""Below the 1,048,576 bytes at which GitHub drops a step's summary whole."""
+from evalgate.report.room import BUDGET, LEVELS, SUMMARY_BUDGET, SUMMARY_LEVELS, Room
 
 NAME_LIMIT = 120
 SENTENCE_LIMIT = 800
@@ -67,79 +62,25 @@ _SIGNS: dict[Status | None, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Room:
-    """How many rows each part may have."""
-
-    answers: int = 20
-    listed: int = 20
-    improved: int = 100
-    regressed: int = 200
-    passing: int = 300
-    causes: int = 10
-    notes: int = 20
-    commands: int = 10
-    failing: int = 300
-    sentences: int = 20
-    told: int = 3
-    """Sentences of findings; more are folded."""
-    limits: int = 20
-    altered: int = 40
-    open: int = 5
-    """Categories in which nothing happened that are not folded."""
-    loud: int = 20
-    """The same of those in which something did."""
-
-
-_SUMMARY_LEVELS = tuple(
-    _Room(
-        answers=answers, listed=rows, improved=rows, regressed=rows, passing=rows, causes=rows, notes=rows,
-        commands=100, failing=rows, sentences=rows, told=rows, limits=rows, altered=rows, open=rows, loud=rows,
-    )
-    for answers, rows in ((1_000, 10_000), (0, 10_000), (0, 3_000), (0, 1_000))
-)  # fmt: skip
-_LEVELS = (
-    _Room(),
-    _Room(answers=5),
-    _Room(answers=0),
-    _Room(answers=0, listed=0),
-    _Room(answers=0, listed=0, improved=0, regressed=50),
-    _Room(answers=0, listed=0, improved=0, regressed=20, passing=50, causes=5, altered=20),
-    _Room(
-        answers=0, listed=0, improved=0, regressed=10, passing=0, causes=3, notes=5, failing=50, sentences=10,
-        altered=10,
-    ),
-    _Room(
-        answers=0, listed=0, improved=0, regressed=0, passing=0, causes=1, notes=2, failing=10, sentences=3, limits=5,
-        altered=5,
-    ),
-    _Room(
-        answers=0, listed=0, improved=0, regressed=0, passing=0, causes=0, notes=0, failing=2, sentences=0, limits=0,
-        commands=1, altered=0,
-    ),
-)  # fmt: skip
-"""What is left out first stands first: answers, lists of ids, improved cases, regressed ones, passing categories, …"""
-
-
 def render(report: Report, *, budget: int = BUDGET) -> str:
     """The report as Markdown of at most `budget` bytes in UTF-8, the verdict first; one line where nothing has changed.
 
     A budget below what the verdict itself needs (some 3,000 bytes, more for hostile names) is exceeded by that much.
     """
     if has_changed(report.verdict):
-        return _fitting(report, _LEVELS, budget)
+        return _fitting(report, LEVELS, budget)
     line = _one_line(report)
-    rooms = (replace(room, open=room.passing) for room in _LEVELS)
+    rooms = (replace(room, open=room.passing) for room in LEVELS)
     folded = (markup.fold(line, "\n\n".join(_details(report, room))) + "\n" for room in rooms)
     return next((text for text in folded if len(text.encode()) <= budget), f"{line}\n")
 
 
 def render_summary(report: Report, *, budget: int = SUMMARY_BUDGET) -> str:
     """The same for a job's summary: as many rows as fit its larger budget, and open even where nothing has changed."""
-    return _fitting(report, (*_SUMMARY_LEVELS, *_LEVELS), budget)
+    return _fitting(report, (*SUMMARY_LEVELS, *LEVELS), budget)
 
 
-def _fitting(report: Report, levels: Sequence[_Room], budget: int) -> str:
+def _fitting(report: Report, levels: Sequence[Room], budget: int) -> str:
     text = ""
     for room in levels:
         text = markup.page([_alert(report), *_details(report, room)])
@@ -149,7 +90,7 @@ def _fitting(report: Report, levels: Sequence[_Room], budget: int) -> str:
     return shortest if len(shortest.encode()) < len(text.encode()) else text
 
 
-def _details(report: Report, room: _Room) -> list[str]:
+def _details(report: Report, room: Room) -> list[str]:
     """Everything below the verdict that has something to say."""
     parts = (
         _baseline(report),
@@ -202,7 +143,7 @@ def _baseline(report: Report) -> str:
     return prose(line, limit=SENTENCE_LIMIT) if line else ""
 
 
-def _categories(report: Report, room: _Room) -> str:
+def _categories(report: Report, room: Room) -> str:
     rows = category_rows(report.verdict)
     if not rows:
         return ""
@@ -257,14 +198,14 @@ def _status(status: Status | None) -> str:
     return _solid(f"{_SIGNS[status]} {STATUS_WORDS[status]}")
 
 
-def _sentences(report: Report, room: _Room) -> str:
+def _sentences(report: Report, room: Room) -> str:
     sentences = grave_sentences(report.verdict)
     shown = [prose(sentence, limit=SENTENCE_LIMIT) for sentence in sentences[: room.sentences]]
     made = _with_rest(markup.bullets(shown), len(sentences) - len(shown), "finding")
     return made if len(shown) <= room.told else markup.fold(count(len(sentences), "finding"), made)
 
 
-def _limits(report: Report, room: _Room) -> str:
+def _limits(report: Report, room: Room) -> str:
     findings = told_limits(report.verdict)
     if not findings:
         return ""
@@ -281,7 +222,7 @@ def _limit(finding: Finding) -> tuple[str, ...]:
     return name + of, _status(gating_status(finding)), *map(_solid, values)
 
 
-def _flips(report: Report, room: _Room) -> str:
+def _flips(report: Report, room: Room) -> str:
     if not report.flips:
         return ""
     regressed = [flip for flip in report.flips if flip.kind == "regressed"]
@@ -321,7 +262,7 @@ def _answers(flip: Flip) -> str:
     return passage(Passage(name=flip.case_id, facts="", texts=texts))
 
 
-def _failures(report: Report, room: _Room) -> str:
+def _failures(report: Report, room: Room) -> str:
     groups = cause_groups(report.failures)
     if not groups:
         return ""
@@ -337,7 +278,7 @@ def _cause(group: CauseGroup) -> tuple[str, ...]:
     return f"{group.count:,}", cell(group.stage), cell(group.cause, limit=CAUSE_LIMIT), ids(group.case_ids, 3)
 
 
-def _case_lists(report: Report, room: _Room) -> str:
+def _case_lists(report: Report, room: Room) -> str:
     lines: list[str] = []
     counts: list[str] = []
     for name, meaning in CASE_LISTS:
@@ -351,13 +292,13 @@ def _case_lists(report: Report, room: _Room) -> str:
     return markup.fold(f"Cases: {', '.join(counts)}", markup.bullets(lines))
 
 
-def _notes(report: Report, room: _Room) -> str:
+def _notes(report: Report, room: Room) -> str:
     notes = report.verdict.notes
     shown = [prose(note, limit=SENTENCE_LIMIT) for note in notes[: room.notes]]
     return _with_rest(markup.bullets(shown), len(notes) - len(shown), "note")
 
 
-def _reproduce(report: Report, room: _Room) -> str:
+def _reproduce(report: Report, room: Room) -> str:
     commands = [line for line in report.reproduce[: room.commands] if len(line) <= COMMAND_LIMIT]
     return f"To see it again:\n\n{fence(chr(10).join(commands), language='sh')}" if commands else ""
 

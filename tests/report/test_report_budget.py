@@ -13,6 +13,7 @@ from test_report_markdown import huge
 
 from evalgate.report import markdown
 from evalgate.report.model import Job, Report
+from evalgate.report.room import BUDGET, SUMMARY_BUDGET
 
 cmarkgfm = pytest.importorskip("cmarkgfm")
 
@@ -43,7 +44,7 @@ def whole(report: Report, text: str) -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(name=NAMES, size=st.sampled_from([3, 40, 100]), budget=st.sampled_from([12_000, 20_000, markdown.BUDGET]))
+@given(name=NAMES, size=st.sampled_from([3, 40, 100]), budget=st.sampled_from([12_000, 20_000, BUDGET]))
 def test_a_huge_hostile_report_is_shortened_whole(name: str, size: int, budget: int) -> None:
     """Thousands of rows with emoji, combining characters, code, HTML and table marks in every name."""
     report = replace(huge(size, name), job=JOB)
@@ -57,5 +58,5 @@ def test_thousands_of_categories_fit_the_jobs_summary() -> None:
     """As many rows as a megabyte takes, and never more."""
     report = replace(huge(1_000, "Ünï 中文 |"), job=JOB)
     text = markdown.render_summary(report)
-    assert 400_000 < len(text.encode("utf-8")) <= markdown.SUMMARY_BUDGET
+    assert 400_000 < len(text.encode("utf-8")) <= SUMMARY_BUDGET
     whole(report, text)

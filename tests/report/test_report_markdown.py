@@ -11,6 +11,7 @@ from report_situations import EVIL, drop, failed, hostile, limit, run, situation
 from evalgate.records import CaseLists, Status, VerdictName
 from evalgate.report import markdown
 from evalgate.report.model import Report, build
+from evalgate.report.room import BUDGET
 
 
 def huge(size: int, name: str = "category") -> Report:
@@ -39,7 +40,7 @@ def test_a_comment_never_exceeds_its_budget(budget: int, name: str) -> None:
 
 def test_hostile_names_of_any_length_cannot_burst_the_budget() -> None:
     """Names are shortened one by one, rows are left out whole."""
-    assert len(markdown.render(huge(40, EVIL * 20)).encode()) <= markdown.BUDGET
+    assert len(markdown.render(huge(40, EVIL * 20)).encode()) <= BUDGET
 
 
 @pytest.mark.parametrize("budget", [8_000, 20_000, 60_000])
