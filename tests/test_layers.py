@@ -27,7 +27,7 @@ HOMES = {
     "sqlalchemy": {"history"},
     "alembic": {"history"},
     "psycopg": {"history"},
-    "numpy": {"stats", "gate", "demo"},
+    "numpy": {"stats", "gate"},
     "pandas": {"practices"},
     "tabulate": {"report"},
     "github3": {"github"},

@@ -11,21 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from evalgate.github.answers import Comment
 from evalgate.github.client import GitHub
+from evalgate.github.marked import BOT, marked, newer, quoted
 from evalgate.github.refusals import LockedError, NotFoundError, TooLongError
 from evalgate.records import short
-
-BOT = "github-actions[bot]"
-"""Login under which a job's own token writes. GitHub lets no token ask for it, and no person can take it."""
 
 _MARKER = re.compile(
     r"<!-- evalgate:v1 suite=(?P<suite>\S*) head=(?P<head>[0-9a-f]{40,64}) run=(?P<run>[0-9]{1,18})"
     r" attempt=(?P<attempt>[0-9]{1,9})(?: workflow=(?P<workflow>\S+))? -->"
 )
-_FORGED = re.compile(r"<!--(\s*)evalgate:", re.IGNORECASE)
 
 
 class Action(StrEnum):
@@ -63,9 +60,9 @@ class Marker:
         return self.run_id, self.run_attempt
 
     def __str__(self) -> str:
-        workflow = f" workflow={_quoted(self.workflow)}" if self.workflow else ""
+        workflow = f" workflow={quoted(self.workflow)}" if self.workflow else ""
         age = f"run={self.run_id} attempt={self.run_attempt}"
-        return f"<!-- evalgate:v1 suite={_quoted(self.suite)} head={self.head_sha} {age}{workflow} -->"
+        return f"<!-- evalgate:v1 suite={quoted(self.suite)} head={self.head_sha} {age}{workflow} -->"
 
     @staticmethod
     def of(body: str) -> Marker | None:
@@ -80,11 +77,6 @@ class Marker:
             run_attempt=int(found["attempt"]),
             workflow=unquote(found["workflow"]) if found["workflow"] else None,
         )
-
-
-def _quoted(text: str) -> str:
-    # `--` would end the comment in the eyes of strict HTML parsers.
-    return quote(text, safe="").replace("-", "%2D")
 
 
 def post(
@@ -111,7 +103,7 @@ def post(
     """
     texts = _Texts(marker=marker, body=body, short_body=short_body)
     mine = _mine(github, pull, login, lambda other: other.suite == marker.suite or _is_left_by(other, marker))
-    obstacle = _newer(mine, marker) or _moved_on(github, pull, marker.head_sha)
+    obstacle = newer((own.marker.age for own in mine), marker.age) or _moved_on(github, pull, marker.head_sha)
     if obstacle:
         return Posted(action=Action.SKIPPED, why=obstacle)
     try:
@@ -175,14 +167,11 @@ class _Texts:
     def write(self, put: Callable[[str], None]) -> bool:
         """Puts the whole text, or where GitHub refuses its length the short one; True if it was the short one."""
         try:
-            put(self._marked(self.body))
+            put(marked(self.marker, self.body))
         except TooLongError:
-            put(self._marked(self.short_body))
+            put(marked(self.marker, self.short_body))
             return True
         return False
-
-    def _marked(self, text: str) -> str:
-        return f"{self.marker}\n" + _FORGED.sub(r"<!--\1not evalgate:", text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,12 +196,6 @@ def _mine(github: GitHub, pull: int, login: str, is_meant: Callable[[Marker], bo
 def _is_left_by(other: Marker, marker: Marker) -> bool:
     """Whether it was written by an earlier run of the same workflow that ended before its suite was known."""
     return not other.suite and other.workflow == marker.workflow and other.age < marker.age
-
-
-def _newer(mine: list[_Own], marker: Marker) -> str:
-    """Why a newer comment forbids to write; empty where none does."""
-    newest = max((own.marker.age for own in mine), default=marker.age)
-    return f"run {newest[0]} (attempt {newest[1]}) is newer and has already reported" if newest > marker.age else ""
 
 
 def _moved_on(github: GitHub, pull: int, head_sha: str) -> str:

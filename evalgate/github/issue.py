@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from evalgate.github.answers import Issue
 from evalgate.github.client import GitHub
-from evalgate.github.comment import BOT
+from evalgate.github.marked import BOT, marked, newer, quoted
 from evalgate.github.refusals import NotFoundError, TooLongError
 
 _MARKER = re.compile(
     r"<!-- evalgate:v1 weekly=(?P<key>\S*) run=(?P<run>[0-9]{1,18}) attempt=(?P<attempt>[0-9]{1,9})"
     r" at=(?P<at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z) -->"
 )
-_FORGED = re.compile(r"<!--(\s*)evalgate:", re.IGNORECASE)
 _AT = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -61,9 +60,8 @@ class Marker:
         return self.run_id, self.run_attempt
 
     def __str__(self) -> str:
-        # `--` would end the comment in the eyes of strict HTML parsers.
-        key = quote(self.key, safe="").replace("-", "%2D")
-        return f"<!-- evalgate:v1 weekly={key} run={self.run_id} attempt={self.run_attempt} at={self.at:{_AT}} -->"
+        age = f"run={self.run_id} attempt={self.run_attempt}"
+        return f"<!-- evalgate:v1 weekly={quoted(self.key)} {age} at={self.at:{_AT}} -->"
 
     @staticmethod
     def of(body: str) -> Marker | None:
@@ -115,11 +113,10 @@ def keep(
     (`is_urgent`): then there is a new one, which people are told of. An older run never overwrites a newer one.
     body: Markdown, everything hostile escaped, of at most 60,000 bytes. Raises GitHubError.
     """
-    newest = max((own.marker.age for own in found), default=marker.age)
-    if newest > marker.age:
-        why = f"run {newest[0]} (attempt {newest[1]}) is newer and has already reported"
+    why = newer((own.marker.age for own in found), marker.age)
+    if why:
         return Kept(done=Done.SKIPPED, url=found[-1].issue.url, why=why)
-    texts = [_marked(marker, text) for text in (body, short_body)]
+    texts = [marked(marker, text) for text in (body, short_body)]
     for own in _to_edit(found, is_urgent):
         try:
             kept = _edited(github, own, title, texts)
@@ -176,7 +173,3 @@ def _close_others(github: GitHub, found: Sequence[Own], number: int) -> None:
     for own in found:
         if own.issue.is_open and own.issue.number != number:
             github.close_issue(own.issue.number)
-
-
-def _marked(marker: Marker, text: str) -> str:
-    return f"{marker}\n" + _FORGED.sub(r"<!--\1not evalgate:", text)

@@ -14,7 +14,8 @@ from evalgate.github import event
 from evalgate.github.briefs import Ended, JobResult, short_report, unevaluated_report
 from evalgate.github.checks import check_unevaluated, check_verdict, read_annotations
 from evalgate.github.client import GitHub, connect
-from evalgate.github.comment import BOT, Action, Marker, Posted, post, post_unevaluated
+from evalgate.github.comment import Action, Marker, Posted, post, post_unevaluated
+from evalgate.github.marked import login_of
 from evalgate.github.verdict_file import VerdictFile, read_text, read_verdict
 from evalgate.records import short
 
@@ -63,7 +64,7 @@ def comment_from_files(
         return Posted(action=Action.SKIPPED, why=f"pull requests from {who} get no token that can write comments")
     if github is None:
         github = connect(situation.api_url, situation.repository, token or environ.get("GITHUB_TOKEN", ""))
-    login = login or environ.get("EVALGATE_COMMENT_LOGIN") or BOT
+    login = login or login_of(environ)
     if found is not None:
         notes = read_annotations(annotations) if check and annotations is not None and annotations.exists() else []
         posted = post_report(github, situation.pull, found, report, situation, login)

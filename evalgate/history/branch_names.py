@@ -112,11 +112,6 @@ def pack_paths(month: str, content: bytes) -> tuple[str, str]:
     return f"{stem}.tar", f"{stem}.json"
 
 
-def list_of(pack: str) -> str:
-    """The path of a pack's list."""
-    return f"{pack.removesuffix('.tar')}.json"
-
-
 def month_of(moment: datetime) -> str:
     """`2026/11`, in UTC."""
     return f"{moment.astimezone(UTC):%Y/%m}"

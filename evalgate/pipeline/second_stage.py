@@ -23,7 +23,8 @@ from evalgate.github.answers import Pull
 from evalgate.github.artifact import MOST_BYTES
 from evalgate.github.briefs import without_verdict
 from evalgate.github.client import GitHub, connect
-from evalgate.github.comment import BOT, Posted, post_unevaluated
+from evalgate.github.comment import Posted, post_unevaluated
+from evalgate.github.marked import login_of
 from evalgate.github.publish import marker_of, post_report
 from evalgate.github.trigger import Trigger
 from evalgate.github.verdict_file import VerdictFile
@@ -289,7 +290,7 @@ class _Stage:
 
     @property
     def login(self) -> str:
-        return self.options.environ.get("EVALGATE_COMMENT_LOGIN") or BOT
+        return login_of(self.options.environ)
 
 
 class _Refused(InputError):

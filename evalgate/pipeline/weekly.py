@@ -9,9 +9,9 @@ from pathlib import Path
 from evalgate.errors import Fault, InputError
 from evalgate.github import event
 from evalgate.github.client import GitHub, connect
-from evalgate.github.comment import BOT
 from evalgate.github.event import Situation
 from evalgate.github.issue import Kept, Marker, keep, ours
+from evalgate.github.marked import login_of
 from evalgate.history.git import Repository
 from evalgate.pipeline.load import DEFAULT_CONFIG
 from evalgate.records import SuiteTrend
@@ -45,7 +45,7 @@ def keep_issue(
     situation = _situation(environ)
     if github is None:
         github = connect(situation.api_url, situation.repository, environ.get("GITHUB_TOKEN", ""))
-    login = environ.get("EVALGATE_COMMENT_LOGIN") or BOT
+    login = login_of(environ)
     key = ",".join(sorted(suites)) or _name_of(config)
     found = ours(github, key, login=login)
     before = max((own.marker.at for own in found), default=None)

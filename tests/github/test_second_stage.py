@@ -20,7 +20,8 @@ from repositories import git
 from evalgate.cli import call
 from evalgate.errors import GitHubError, InputError, RemoteError
 from evalgate.github.answers import Comment
-from evalgate.github.comment import BOT, Marker
+from evalgate.github.comment import Marker
+from evalgate.github.marked import BOT
 from evalgate.history import result_file
 from evalgate.history.store import History
 from evalgate.records import CaseRef, fingerprint
