@@ -51,11 +51,11 @@ prompt: "Repeat: {{ input }}"
 cases:
 """
 GOOD, BAD = "You repeat.", "You repeat sloppily."
-HALF = {f"facts-{number:02d}" for number in range(10)}
+MOST = {f"facts-{number:02d}" for number in range(8)}
 
 
 class Model(BaseHTTPRequestHandler):
-    """Repeats; half of the cases wrongly where the prompt is sloppy, or the model has got worse."""
+    """Repeats; most of the cases wrongly where the prompt is sloppy, or the model has got worse."""
 
     protocol_version = "HTTP/1.1"
 
@@ -65,7 +65,7 @@ class Model(BaseHTTPRequestHandler):
         system, user = (message["content"] for message in question["messages"])
         hub.asked.append((system, self.headers["Authorization"]))
         text = user.removeprefix("Repeat: ")
-        if text in HALF and (hub.is_worse or system == BAD):
+        if text in MOST and (hub.is_worse or system == BAD):
             text = "no"
         body = json.dumps({"choices": [{"message": {"content": text}}], "usage": {}}).encode()
         self.send_response(200)
@@ -136,7 +136,7 @@ def hub(measured: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 
 def ids() -> list[str]:
-    return [f"facts-{number:02d}" for number in range(20)]
+    return [f"facts-{number:02d}" for number in range(12)]
 
 
 @contextlib.contextmanager
@@ -294,7 +294,7 @@ def test_only_what_changed_is_run_against_a_baseline_from_the_branch(
     text = text.replace("expected: facts-03}", "expected: 'facts-03 '}")
     job = opened(hub, tmp_path, capsys, monkeypatch, {"sets/echo.yaml": text})
     said = job.run("--changed-only", "--format", "json")
-    assert said.json["notes"][0].startswith("2 of 21 cases changed since run ")
+    assert said.json["notes"][0].startswith("2 of 13 cases changed since run ")
     assert said.json["notes"][0].endswith(" (1 new, 1 with other content).")
     assert len(hub.asked) == 2
 
@@ -384,6 +384,15 @@ def test_what_a_commit_tells_otherwise_is_not_used(hub: Hub, change: dict[str, A
         assert found.requests == {"facts-03": [{"role": "user", "content": "Repeat: facts-03"}]}
     else:
         assert (found.settings, why in found.how) == (None, True)
+
+
+def test_a_key_that_was_sent_encrypted_is_not_sent_in_the_open(hub: Hub) -> None:
+    """The same host by another scheme is another server."""
+    run = recorded(hub)
+    parts = {**run.version.parts, "url": hub.url.replace("http:", "https:")}
+    asked = asked_again(hub, replace(run, version=replace(run.version, parts=parts)))
+    assert (asked.settings, asked.read) == (None, None)
+    assert asked.how.startswith("the baseline was served by another host")
 
 
 def test_cases_that_the_baseline_never_had_are_not_put_to_it(hub: Hub) -> None:
