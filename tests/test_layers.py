@@ -90,6 +90,22 @@ def test_a_stage_imports_the_ground_floor_and_itself_only(file: Path) -> None:
         assert used <= GROUND | STAGES | APPS
 
 
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Of two files in a circle neither can be read, tested or moved without the other."""
+    names = {
+        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in FILES
+    }
+    arrows = {
+        name: {used if used in names else used.rpartition(".")[0] for used in imports(file)} & names.keys()
+        for name, file in names.items()
+    }
+    # Whoever imports nothing that is left is in no circle.
+    while free := {name for name, used in arrows.items() if not used & arrows.keys()}:
+        arrows = {name: used for name, used in arrows.items() if name not in free}
+    assert sorted(arrows) == []
+
+
 def test_the_floor_of_records_and_errors_imports_nothing_of_evalgate() -> None:
     """Whatever they imported would be imported by everything."""
     assert not parts_of_evalgate(imports(PACKAGE / "records.py") | imports(PACKAGE / "errors.py"))

@@ -21,7 +21,7 @@ from evalgate.pipeline.session import AskAgain
 from evalgate.records import Baseline, Json, Missing, Run, fingerprint
 
 if TYPE_CHECKING:
-    from evalgate.pipeline.judge import Place
+    from evalgate.pipeline.place import Place
 
 PARTS = ("model", "system", "tools", "response_format", "contexts", "params")
 """What of a version makes its requests, beside the server and the messages."""

@@ -15,8 +15,8 @@ from evalgate.history.anchor import anchored
 from evalgate.history.baseline import PassedOver, survey, why_incomplete
 from evalgate.history.git import Repository
 from evalgate.history.listing import Blessing
-from evalgate.pipeline.judge import Place
 from evalgate.pipeline.load import DEFAULT_CONFIG, load_config, load_evalset
+from evalgate.pipeline.place import Place
 from evalgate.pipeline.suite import Done, Interrupted, RunOptions, default_store, open_history, run_suite
 from evalgate.records import Baseline, CaseRef, Missing, Pinned, Run, RunRow, VerdictName, fingerprint, may_agree
 from evalgate.runner.progress import Progress

@@ -20,7 +20,7 @@ from evalgate.runner.cache import Remembering
 
 if TYPE_CHECKING:
     from evalgate.config import Config
-    from evalgate.pipeline.judge import Place
+    from evalgate.pipeline.place import Place
     from evalgate.runner.cache_file import CacheFile
 
 FOLDER = "EVALGATE_CACHE_DIR"

@@ -25,7 +25,7 @@ from evalgate.records import NAMED, Baseline, CaseRef, Json, Missing, Run, Score
 from evalgate.spool import gathered
 
 if TYPE_CHECKING:
-    from evalgate.pipeline.judge import Place
+    from evalgate.pipeline.place import Place
 
 
 @dataclass(frozen=True, kw_only=True)

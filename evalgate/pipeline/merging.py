@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from evalgate.errors import Fault, InputError, StoreError
 from evalgate.gate import Rules
-from evalgate.pipeline.judge import Judged, Place, compared_with, judge
+from evalgate.pipeline.judge import Judged, compared_with, judge
 from evalgate.pipeline.load import DEFAULT_CONFIG, load_suite
+from evalgate.pipeline.place import Place
 from evalgate.pipeline.sensitivity import seen_from, with_detectable
 from evalgate.pipeline.shard_files import files_of, merge
 from evalgate.pipeline.suite import (

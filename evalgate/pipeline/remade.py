@@ -16,7 +16,7 @@ from evalgate.pipeline.load import Suite, secret_variables
 from evalgate.records import CONFIG, Json, Run, fingerprint
 
 if TYPE_CHECKING:
-    from evalgate.pipeline.judge import Place
+    from evalgate.pipeline.place import Place
 
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from evalgate import gate
 from evalgate.config import Config
@@ -19,10 +18,8 @@ from evalgate.gate.sentences import count
 from evalgate.history.baseline import Lost
 from evalgate.pipeline.altered import altered
 from evalgate.pipeline.committed import Committed, NoSuchFile, asks_for_base, moved_from, suite_at
+from evalgate.pipeline.place import Place
 from evalgate.records import EvalSet, Exceptions, RuleChange, Verdict, VerdictName
-
-if TYPE_CHECKING:
-    from evalgate.pipeline.judge import Place
 
 UNKNOWN = "What this change alters about its own rules is not known"
 

@@ -37,8 +37,9 @@ from evalgate.history.remote import Remote
 from evalgate.history.result_file import Handed, Unrun
 from evalgate.pipeline.committed import Committed, suite_at
 from evalgate.pipeline.handed_over import NothingLeft, as_known_here, fetch, left_base, merged_with, start
-from evalgate.pipeline.judge import Judged, Place, compared_with, judge
+from evalgate.pipeline.judge import Judged, compared_with, judge
 from evalgate.pipeline.load import DEFAULT_CONFIG
+from evalgate.pipeline.place import Place
 from evalgate.pipeline.proposed import proposed
 from evalgate.pipeline.pulling import take
 from evalgate.pipeline.sensitivity import with_detectable

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from evalgate.history import run_file
 from evalgate.history.run_file_rows import Shard
-from evalgate.pipeline.judge import Place
 from evalgate.pipeline.load import Suite, load_suite, with_epochs
+from evalgate.pipeline.place import Place
 from evalgate.pipeline.shard_commands import go_on
 from evalgate.pipeline.shard_parts import Part
 from evalgate.pipeline.suite import Interrupted, RunOptions, engine_of, ungated

@@ -18,8 +18,9 @@ from evalgate.config.key_hosts import NAME as KEY_HOSTS
 from evalgate.errors import EvalgateError, Fault, InputError, StoreError
 from evalgate.gate import OFF, Rules, When
 from evalgate.pipeline.committed import read_evalset
-from evalgate.pipeline.judge import Judged, Place, compared_with, judge, unrecorded
+from evalgate.pipeline.judge import Judged, compared_with, judge, unrecorded
 from evalgate.pipeline.load import DEFAULT_CONFIG, Suite, load_config, load_suite, with_epochs
+from evalgate.pipeline.place import Place
 from evalgate.pipeline.ruling import Base, Ruling
 from evalgate.pipeline.selection import Selection
 from evalgate.pipeline.sensitivity import seen_from, with_detectable

@@ -23,8 +23,8 @@ from evalgate.cli import call
 from evalgate.history.git import Repository
 from evalgate.history.store import History
 from evalgate.pipeline.asking import asking_again
-from evalgate.pipeline.judge import Place
 from evalgate.pipeline.load import load_config
+from evalgate.pipeline.place import Place
 from evalgate.pipeline.session import AskAgain
 from evalgate.records import Nearest, Run
 

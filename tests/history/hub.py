@@ -21,7 +21,8 @@ from repositories import NOBODY, git
 
 from evalgate.gate import Rules
 from evalgate.history.store import History
-from evalgate.pipeline.judge import Place, compared_with
+from evalgate.pipeline.judge import compared_with
+from evalgate.pipeline.place import Place
 from evalgate.records import Baseline, Exceptions, Missing, Nearest, Run, VerdictName
 
 NAME = "acme/support-bot"

@@ -12,7 +12,7 @@ from hub import NAME, Hub, Store, Told
 from remote_kit import state
 from repositories import git
 
-from evalgate.pipeline.judge import Place
+from evalgate.pipeline.place import Place
 
 
 @pytest.fixture(scope="session")
