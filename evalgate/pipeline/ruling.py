@@ -133,7 +133,7 @@ class Base:
         return replace(self._own(), notes=(f"{UNKNOWN}: {why}.",), aside=aside)
 
     def _undecided(self, why: str) -> Ruling:
-        hint = "Mend the base, or let somebody merge this who may do so without the check"
+        hint = "Mend that, or let somebody merge this who may do so without the check"
         what = f"the rules of the base are to decide (gate.rules_from: base), and cannot be had: {why}. {hint}"
         return replace(self._own(), fault=what)
 

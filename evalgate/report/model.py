@@ -185,7 +185,7 @@ def _next_step(verdict: Verdict, waiver: str | None) -> str | None:
         return "More cases, repeats (`--epochs`) or baseline runs can prove a critical floor; or lower its `min`."
     if breaches:
         flipped = "Look at the cases that flipped. " if verdict.cases.regressed else ""
-        accept = "accept it with a waiver (docs/exceptions.md)."
+        accept = "accept it with a waiver in `evalgate-exceptions.yaml`."
         if waiver is not None:
             accept = f"accept it in evalgate-exceptions.yaml, under `waivers:`: `{waiver}`"
         return f"{flipped}Mend it; or, if the drop is meant, {accept}"

@@ -238,7 +238,7 @@ def test_rules_of_the_base_that_cannot_be_used_end_the_run_before_a_call(
     if asks_for_base == "base":
         assert (found["verdict"], found["exit_code"], found["usage"]["calls"]) == ("error", 3, 0)
         assert found["reason"].startswith(
-            f"the rules of the base are to decide (gate.rules_from: base), and cannot be had: {why}. Mend the base"
+            f"the rules of the base are to decide (gate.rules_from: base), and cannot be had: {why}. Mend that"
         )
     else:
         assert (found["verdict"], found["exit_code"]) == ("no_baseline", 0)
