@@ -120,17 +120,23 @@ class Project:
 
 
 def test_from_the_first_push_to_a_mended_pull_request(tmp_path: Path) -> None:
-    """The push records a baseline, a bad change fails and says why, the mended one passes; hostile text stays inert."""
+    """The push records a baseline; a remark changes nothing and, as the configuration has it, is told nowhere; a bad
+    change fails and says why, the mended one passes; hostile text stays inert."""
     with FakeGitHub() as github:
         project = Project(tmp_path, github)
+        (project.workspace / "evalgate.yaml").write_text(f"{CONFIG}comment: on_change\n", "utf-8")
         pushed = project.push(GOOD)
         assert (pushed.exit_code, pushed.outputs["verdict"]) == (0, "no_baseline"), pushed.log
+
+        quiet, _ = project.propose(f"# nothing but a remark\n{GOOD}", title="A remark")
+        assert quiet.outputs["verdict"] == "pass" and github.bodies(7) == [], quiet.log
+        assert "nothing has changed" in quiet.log
 
         bad, head = project.propose(BAD, title="$(touch PWNED) ::error::x")
         assert (bad.exit_code, bad.outputs["verdict"]) == (1, "fail"), bad.log
         ((body),) = github.bodies(7)
         marker, _, report = body.partition("\n")
-        assert f"head={head} run=102 attempt=1" in marker
+        assert f"head={head} run=103 attempt=1" in marker
         assert "refunds" in report and "delivery" in report
         assert report.strip() == bad.summary.strip()
         assert {name for name, _ in commands(bad.log)} == {"error", "notice"}
@@ -144,23 +150,8 @@ def test_from_the_first_push_to_a_mended_pull_request(tmp_path: Path) -> None:
         mended, head = project.propose(GOOD, title="Better")
         assert (mended.exit_code, mended.outputs["verdict"]) == (0, "pass"), mended.log
         ((body),) = github.bodies(7)
-        assert re.search(rf"head={head} run=103 ", body) and body.partition("\n")[2] != report
+        assert re.search(rf"head={head} run=104 ", body) and body.partition("\n")[2] != report
         assert commands(mended.log) == [("notice", "edited")]
-
-        weekly = project.run("schedule", PUSH, head, ".github/actions/trend", store=project.store, history="none")
-        assert weekly.exit_code == 0, weekly.log
-        assert "refunds" in weekly.summary
-
-
-def test_the_configuration_says_when_there_is_a_comment(tmp_path: Path) -> None:
-    """`on_change`: none while no case comes out otherwise."""
-    with FakeGitHub() as github:
-        project = Project(tmp_path, github)
-        (project.workspace / "evalgate.yaml").write_text(f"{CONFIG}comment: on_change\n", "utf-8")
-        project.push(GOOD)
-        quiet, _ = project.propose(f"# nothing but a remark\n{GOOD}", title="A remark")
-        assert quiet.outputs["verdict"] == "pass" and github.bodies(7) == [], quiet.log
-        assert "nothing has changed" in quiet.log
 
 
 def test_a_job_of_its_own_posts_a_finished_verdict(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -236,12 +235,16 @@ def test_neither_sqlalchemy_nor_alembic_nor_the_other_driver_is_imported(tmp_pat
     assert (done.stderr, done.stdout) == ("", f"[]\n{missing}\n")
 
 
-def _open_and_write(url: str, number: int) -> None:
-    with History.open(url) as history:
-        for turn in range(3):
-            history.write_run(
-                make_run(f"run-{number}-{turn}", facts=[1, 0]), requests={"facts-0": {"model": "m"}}.items()
-            )
+WRITER = """
+import sys
+url, number, sys.path[:0] = sys.argv[1], sys.argv[2], sys.argv[3:]
+from builders import make_run
+from evalgate.history.store import History
+with History.open(url) as history:
+    for turn in range(3):
+        run = make_run(f"run-{number}-{turn}", facts=[1, 0])
+        history.write_run(run, requests={"facts-0": {"model": "m"}}.items())
+"""
 
 
 @pytest.mark.parametrize("is_old", [False, True])
@@ -249,18 +252,17 @@ def test_processes_that_begin_at_once_lose_nothing(store_url: str, is_old: bool)
     """Whoever is first makes the schema or migrates it; all write, and share the cases they have in common."""
     if is_old:
         by_migrations(store_url, "0001")
-    spawn = get_context("spawn")
-    processes = [spawn.Process(target=_open_and_write, args=(store_url, number)) for number in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
+    processes = [
+        subprocess.Popen([sys.executable, "-c", WRITER, store_url, str(number), *filter(None, sys.path)])
+        for number in range(4)
+    ]
+    codes = [process.wait(60) for process in processes]
     with History.open(store_url) as history:
         found = sorted(row.id for row in history.list_runs())
         cases = {len(history.read_run(run_id).cases) for run_id in found}
         assert all(history.requests(run_id) == {"facts-0": {"model": "m"}} for run_id in found)
     assert ([0] * 4, [f"run-{n}-{t}" for n in range(4) for t in range(3)], {2}) == (
-        [process.exitcode for process in processes],
+        codes,
         found,
         cases,
     )
