@@ -23,8 +23,8 @@ _SIGNS: tuple[tuple[tuple[str, ...], RemoteFault, str], ...] = (
     (
         ("gh013", "repository rule violations"),
         RemoteFault.RULES,
-        "refused the push (GH013): a ruleset covers this branch. Exclude the branch from the ruleset, or let whoever "
-        "pushes (in CI: GitHub Actions) bypass it: Settings > Rules > Rulesets",
+        "refused the push (GH013): a ruleset covers this branch{rules}. Exclude the branch from the ruleset, or let "
+        "whoever pushes (in CI: GitHub Actions) bypass it: Settings > Rules > Rulesets",
     ),
     (
         ("gh006", "protected branch"),
@@ -50,7 +50,7 @@ _SIGNS: tuple[tuple[tuple[str, ...], RemoteFault, str], ...] = (
     (
         ("hook declined", "remote rejected", "deny updating"),
         RemoteFault.RULES,
-        "refused the push: {said}. Ask whoever keeps the repository to let this branch be pushed",
+        "refused the push: {words}. Ask whoever keeps the repository to let this branch be pushed",
     ),
     (
         (
@@ -136,7 +136,11 @@ def explained(place: str, said: str, secrets: Iterable[str] = ()) -> RemoteError
     for signs, fault, sentence in _SIGNS:
         sign = next((sign for sign in signs if sign in low), None)
         if sign is not None:
-            told = sentence.format(said=_line_with(said, sign, secrets))
+            told = sentence.format(
+                said=_line_with(said, sign, secrets),
+                words=_servers_words(said, secrets) or _line_with(said, sign, secrets),
+                rules=_rules(said, secrets),
+            )
             return RemoteError(fault, f"{place} {told}")
     return RemoteError(RemoteFault.OTHER, f"{place}: git failed: {_line_with(said, 'fatal', secrets) or 'no reason'}")
 
@@ -147,3 +151,25 @@ def _line_with(said: str, sign: str, secrets: Iterable[str]) -> str:
     line = next((line for line in lines if sign in line.lower()), lines[-1] if lines else "")
     line = _PREFIX.sub("", _PREFIX.sub("", clean(line, secrets)))
     return (line[:_LONGEST] + "…" if len(line) > _LONGEST else line).rstrip(".")
+
+
+_SERVERS = "remote:"
+"""Before each line that the server itself wrote."""
+
+
+def _servers_lines(said: str, secrets: Iterable[str]) -> list[str]:
+    lines = [line.strip().removeprefix(_SERVERS) for line in said.splitlines() if line.strip().startswith(_SERVERS)]
+    return [line for line in (_PREFIX.sub("", clean(line, secrets)) for line in lines) if line]
+
+
+def _servers_words(said: str, secrets: Iterable[str]) -> str:
+    """What the server gave as its reason; empty where it gave none."""
+    words = "; ".join(line.rstrip(".").replace(". ", "; ") for line in _servers_lines(said, secrets))
+    return words[:_LONGEST] + "…" if len(words) > _LONGEST else words
+
+
+def _rules(said: str, secrets: Iterable[str]) -> str:
+    """The rules that are named in a list, as `: one; other`; empty where none is."""
+    named = [line.removeprefix("- ").rstrip(".") for line in _servers_lines(said, secrets) if line.startswith("- ")]
+    told = "; ".join(named)[:_LONGEST]
+    return f": {told}" if told else ""

@@ -205,6 +205,20 @@ def test_what_git_says_becomes_one_line_that_says_what_to_do(said: str, fault: s
     assert str(error).startswith("https://github.com/o/r")
 
 
+def test_a_refusal_names_the_rule_and_repeats_the_servers_own_reason() -> None:
+    """What has to be changed there stands in the server's lines, not in git's."""
+    rules = (
+        "remote: error: GH013: Repository rule violations found for refs/heads/x.\nremote: Review all repository rules "
+        "at https://github.com/o/r/rules\nremote: \nremote: - Changes must be made through a pull request.\n"
+        "remote: - Commits must have verified signatures.\n ! [remote rejected] x -> x (push declined)"
+    )
+    named = "covers this branch: Changes must be made through a pull request; Commits must have verified signatures. "
+    assert named in str(explained("here", rules))
+    hook = "remote: error: Only the release team pushes here. Ask tok-tok.\n ! [remote rejected] x -> x (hook declined)"
+    said = str(explained("here", hook, ["tok-tok"]))
+    assert said.startswith("here refused the push: Only the release team pushes here; Ask ***. Ask whoever keeps")
+
+
 def test_no_message_holds_a_password_or_a_token(hosted: Hosted) -> None:
     """Not from the URL, not from the environment."""
     git(hosted.clone, "remote", "set-url", "origin", "https://me:hunter2@127.0.0.1:1/o/r.git?x=hunter2")
