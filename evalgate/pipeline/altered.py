@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from evalgate import gate
@@ -80,73 +80,59 @@ def _bytes(file: Path) -> bytes | None:
 
 
 def _settings(before: Config, after: Config) -> Iterator[RuleChange]:
-    if before.suite != after.suite:
-        what = "suite renamed: its history is another"
-        yield _weaker("suite", "suite", what, before.suite, after.suite)
-    kinds = [_mapping(side.raw, "endpoint").get("kind") for side in (before, after)]
-    if kinds[0] != kinds[1]:
-        # Recorded answers do not change, whatever the change does.
-        effect = Effect.WEAKENS if kinds[1] == "replay" else Effect.NEITHER
-        what = "kind of endpoint that is tested"
-        yield RuleChange(
-            kind="endpoint", where="endpoint.kind", effect=effect, sentence=what, before=kinds[0], after=kinds[1]
-        )
+    yield from _told("suite", "suite", "suite renamed: its history is another", before.suite, after.suite)
+    then, now = (_mapping(side.raw, "endpoint").get("kind") for side in (before, after))
+    # Recorded answers do not change, whatever the change does.
+    yield from _told("endpoint", "endpoint.kind", "kind of endpoint that is tested", then, now, weakens=now == "replay")
     for key in ("endpoint", "judge", "baseline_endpoint"):
         yield from _keys_way(key, _mapping(before.raw, key), _mapping(after.raw, key))
-    yield from _another(
-        "judge", "the model that judges", "judge", _mapping(before.raw, "judge"), _mapping(after.raw, "judge")
-    )
-    other = "what is called again as the baseline"
-    then, now = _mapping(before.raw, "baseline_endpoint"), _mapping(after.raw, "baseline_endpoint")
-    yield from _another("baseline_endpoint", other, "baseline_endpoint", then, now)
+    yield from _another("judge", "the model that judges", before, after)
+    yield from _another("baseline_endpoint", "what is called again as the baseline", before, after)
     for key in ("store", "branch"):
-        old, new = _mapping(before.raw, "history").get(key), _mapping(after.raw, "history").get(key)
+        old, new = (_mapping(side.raw, "history").get(key) for side in (before, after))
         if old != new:
             what = "where earlier runs are looked for"
-            yield _weaker("history", f"history.{key}", what, _without_password(old), _without_password(new))
-    if before.comment_when != after.comment_when:
-        is_quieter = _LOUDNESS.index(after.comment_when) > _LOUDNESS.index(before.comment_when)
-        effect = Effect.WEAKENS if is_quieter else Effect.NEITHER
-        yield RuleChange(
-            kind="comment",
-            where="comment.when",
-            effect=effect,
-            sentence="when a pull request is commented on",
-            before=before.comment_when,
-            after=after.comment_when,
-        )
-    epochs, now_epochs = before.run.epochs, after.run.epochs
-    if epochs != now_epochs:
-        is_less = 1 < now_epochs < epochs
-        yield RuleChange(
-            kind="epochs",
-            where="run.epochs",
-            effect=Effect.WEAKENS if is_less else Effect.NEITHER,
-            sentence="how often each case is called",
-            before=epochs,
-            after=now_epochs,
-        )
+            yield _change("history", f"history.{key}", what, _without_password(old), _without_password(new))
+    loudness, new_loudness = before.comment_when, after.comment_when
+    is_quieter = _LOUDNESS.index(new_loudness) > _LOUDNESS.index(loudness)
+    what = "when a pull request is commented on"
+    yield from _told("comment", "comment.when", what, loudness, new_loudness, weakens=is_quieter)
+    epochs, new_epochs = before.run.epochs, after.run.epochs
+    is_less = 1 < new_epochs < epochs
+    yield from _told("epochs", "run.epochs", "how often each case is called", epochs, new_epochs, weakens=is_less)
 
 
-def _weaker(kind: ChangeKind, where: str, sentence: str, before: Json, after: Json) -> RuleChange:
-    return RuleChange(kind=kind, where=where, effect=Effect.WEAKENS, sentence=sentence, before=before, after=after)
+def _told(
+    kind: ChangeKind, where: str, sentence: str, before: Json, after: Json, *, weakens: bool = True
+) -> Iterator[RuleChange]:
+    """What differs; nothing where nothing does."""
+    if before != after:
+        yield _change(kind, where, sentence, before, after, weakens=weakens)
+
+
+def _change(
+    kind: ChangeKind, where: str, sentence: str, before: Json, after: Json, *, weakens: bool = True
+) -> RuleChange:
+    effect = Effect.WEAKENS if weakens else Effect.NEITHER
+    return RuleChange(kind=kind, where=where, effect=effect, sentence=sentence, before=before, after=after)
 
 
 def _keys_way(key: str, before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[RuleChange]:
     """Where a key is sent, and which one."""
     host, new_host = _host(before), _host(after)
     if host != new_host and _has_key(after):
-        yield _weaker("key_host", f"{key}.base_url", f"host that the key of `{key}` is sent to", host, new_host)
+        yield _change("key_host", f"{key}.base_url", f"host that the key of `{key}` is sent to", host, new_host)
     name, new_name = before.get("api_key_env"), after.get("api_key_env")
     if name != new_name and new_name is not None:
-        yield _weaker("key_name", f"{key}.api_key_env", f"key that `{key}` sends", name, new_name)
+        yield _change("key_name", f"{key}.api_key_env", f"key that `{key}` sends", name, new_name)
 
 
 def _another(
-    kind: ChangeKind, sentence: str, where: str, before: Mapping[str, Json], after: Mapping[str, Json]
+    key: Literal["judge", "baseline_endpoint"], sentence: str, before: Config, after: Config
 ) -> Iterator[RuleChange]:
-    if fingerprint(before) != fingerprint(after):
-        yield _weaker(kind, where, sentence, _named(before), _named(after))
+    then, now = _mapping(before.raw, key), _mapping(after.raw, key)
+    if fingerprint(then) != fingerprint(now):
+        yield _change(key, key, sentence, _named(then), _named(now))
 
 
 def _named(endpoint: Mapping[str, Json]) -> str | None:
