@@ -72,19 +72,23 @@ def comment_from_files(
             check_verdict(github, found, report, situation=situation, annotations=notes)
         return posted
     assert ended is not None
-    posted = post_unevaluated(
-        github,
-        pull=situation.pull,
-        marker=marker_of("", situation),
-        body=unevaluated_report(ended, situation),
-        unwanted="the job was skipped, and there is no comment" if ended.result is JobResult.SKIPPED else "",
-        login=login,
-    )
+    posted = _post_unevaluated(github, situation.pull, ended, situation, login)
     if check:
         check_unevaluated(github, ended, situation=situation)
     if fault is not None:
         raise fault
     return posted
+
+
+def _post_unevaluated(github: GitHub, pull: int, ended: Ended, situation: event.Situation, login: str) -> Posted:
+    return post_unevaluated(
+        github,
+        pull=pull,
+        marker=marker_of("", situation),
+        body=unevaluated_report(ended, situation),
+        unwanted="the job was skipped, and there is no comment" if ended.result is JobResult.SKIPPED else "",
+        login=login,
+    )
 
 
 def _read(

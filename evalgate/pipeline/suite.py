@@ -173,21 +173,16 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     now = now or datetime.now(UTC)
     suite = with_epochs(load_suite(options.config, options.environ, options.selection), options.epochs)
     config = suite.config
-    rules = config.rules if options.gated else ungated(config.rules)
     store = options.store or config.history_store
     place = Place.of(config.base_dir, options.environ)
     base = Base(config=config, place=place, evalset=lambda: suite.evalset)
     is_known = place.start is not None or place.repository is None
     ruling = base.ruling(place.start) if options.gated and is_known else None
-    if ruling is not None:
-        rules = ruling.rules
-        if ruling.fault is not None:  # told before the first call is paid for
-            done = nothing_done(VerdictName.ERROR, ruling.fault, rules, config.suite, now)
-            return done.ruled(ruling).told(config, place)
-    lacking = config.endpoint.missing_credentials(options.environ)
-    if lacking is not None:
-        done = nothing_done(VerdictName.NOT_EVALUATED, lacking, rules, config.suite, now)
-        return done.ruled(ruling).told(config, place)
+    rules = config.rules if options.gated else ungated(config.rules)
+    rules = rules if ruling is None else ruling.rules
+    refused = _refused(config, options, ruling, rules, now)
+    if refused is not None:  # told before the first call is paid for
+        return refused.told(config, place)
     engine_of(options)
     # A run that is only recorded is to say something new to a baseline: copies would not.
     cache = cache_of(config, place, options.environ, is_fresh=options.fresh or not options.gated)
@@ -215,6 +210,17 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
             return nothing_done(VerdictName.ERROR, str(error), rules, config.suite, now).told(config, place)
     note = done.note or _unbound(config, place, options.environ)
     return replace(done, store=store if done.store else None, note=note).told(config, place)
+
+
+def _refused(config: Config, options: RunOptions, ruling: Ruling | None, rules: Rules, now: datetime) -> Done | None:
+    """What is reported where nothing may be decided, or nobody be asked; None: the run may begin."""
+    if ruling is not None and ruling.fault is not None:
+        name, why = VerdictName.ERROR, ruling.fault
+    elif lacking := config.endpoint.missing_credentials(options.environ):
+        name, why = VerdictName.NOT_EVALUATED, lacking
+    else:
+        return None
+    return nothing_done(name, why, rules, config.suite, now).ruled(ruling)
 
 
 def _unbound(config: Config, place: Place, environ: Mapping[str, str]) -> str | None:
