@@ -53,7 +53,7 @@ class HistorySettings:
     store: str | None = None
     """URL of the store; a relative SQLite path is relative to this file. Default: .evalgate/history.db beside it."""
     branch: str | None = None
-    """Branch of the repository that keeps the runs."""
+    """Branch of the repository that keeps the runs. Default: evalgate-history."""
     outputs: Literal["hashes", "full"] = "hashes"
     """What of the texts goes to the branch: only hashes, or everything. A public repository publishes its branches."""
 

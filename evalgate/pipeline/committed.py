@@ -55,7 +55,7 @@ class Committed:
 
     commit: str
     config: Config
-    """As `config_at` gives it."""
+    """Its `path` and `base_dir` are named from the repository's top, and nothing is at them."""
     evalset: EvalSet | None
     """The folders of its own scorers are named from the repository's top. None: unread."""
     unread: InputError | None
@@ -76,17 +76,6 @@ class Committed:
         return posixpath.normpath(posixpath.join(self.config.base_dir.as_posix(), name))
 
 
-def config_at(files: Files, commit: str, path: str) -> Config:
-    """The configuration at this commit with its rules and exceptions. Endpoint, judge and store are left unread.
-
-    files: a clone or a remote. path: from the repository's top, with slashes; the configuration's own `path` and
-    `base_dir` are named from there too, and nothing is at them. Raises NoSuchFile where the commit has no such file,
-    InputError where commit or file cannot be read or used; every fault names `COMMIT:path`.
-    """
-    with _copied(files, commit, path, Sizes()) as copy:
-        return copy.config()
-
-
 def suite_at(
     files: Files,
     commit: str,
@@ -96,10 +85,14 @@ def suite_at(
     environ: Mapping[str, str] | None = None,
     most: Sizes | None = None,
 ) -> Committed:
-    """As `config_at`, with the eval sets. No rule is held against them: a rule may stand there for no case.
+    """The suite at this commit. Judge and store are left unread, and no rule is held against the eval sets: a rule may
+    stand there for no case.
 
+    files: a clone or a remote. path: the configuration's, from the repository's top, with slashes.
     here: the configuration as it is on disk; where the eval sets' files are the same there, they are not read again.
     environ: where the variables of `endpoint` are looked up; then it is read too, and has to be of the kind `openai`.
+    Raises NoSuchFile where the commit has no such file, InputError where commit or configuration cannot be read or
+    used; every fault names `COMMIT:path`.
     """
     with _copied(files, commit, path, most or Sizes()) as copy:
         config = copy.config()
@@ -132,7 +125,7 @@ def read_evalset(config: Config, base_dir: Path) -> EvalSet:
 
 
 def asks_for_base(files: Files, commit: str, path: str) -> bool:
-    """Whether a configuration, whatever else is wrong with it, says `gate.rules_from: base`. Raises as `config_at`."""
+    """Whether a configuration, whatever else is wrong with it, says `gate.rules_from: base`. Raises as `suite_at`."""
     with _copied(files, commit, path, Sizes()) as copy:
         return copy.asks_for_base()
 

@@ -15,7 +15,7 @@ from evalgate.endpoints.chat_completions import OpenAI
 from evalgate.errors import InputError, RemoteError
 from evalgate.history.git import Repository
 from evalgate.history.remote import Remote
-from evalgate.pipeline.committed import NoSuchFile, Sizes, _matches, config_at, own_file, suite_at
+from evalgate.pipeline.committed import NoSuchFile, Sizes, _matches, own_file, suite_at
 from evalgate.pipeline.load import load_config
 
 
@@ -36,7 +36,7 @@ def test_the_rules_of_a_commit_are_read_whatever_the_folder_holds_now(folder: Pa
     """Variables of the endpoint and the store may be undefined: neither is used."""
     commit = committed(folder, {**SUITE, "evalgate-exceptions.yaml": WAIVER})
     written(folder, {"evalgate.yaml": "broken: [", "evalgate-exceptions.yaml": None})
-    config = config_at(Repository(folder), commit, "evalgate.yaml")
+    config = suite_at(Repository(folder), commit, "evalgate.yaml").config
     assert config.rules.of("safety").min == 0.98
     assert config.rules.each_category.max_drop == 0.05
     assert config.raw["endpoint"]["base_url"] == "${NOT_SET_ANYWHERE}"
@@ -100,10 +100,10 @@ def test_a_configuration_that_is_not_there_is_told_apart_from_a_commit_that_is_n
     """The first is a suite that is being introduced; the second says nothing, and must not look like the first."""
     commit = committed(folder, {"README.md": "x"})
     with pytest.raises(NoSuchFile) as absent:
-        config_at(Repository(folder), commit, "evalgate.yaml")
+        suite_at(Repository(folder), commit, "evalgate.yaml")
     assert str(absent.value) == f"{commit[:10]}:evalgate.yaml: the commit has no such file"
     with pytest.raises(InputError) as unknown:
-        config_at(Repository(folder), "f" * 40, "evalgate.yaml")
+        suite_at(Repository(folder), "f" * 40, "evalgate.yaml")
     assert not isinstance(unknown.value, NoSuchFile)
     assert str(unknown.value).startswith("ffffffffff: the files of this commit cannot be read. A shallow clone")
 
@@ -171,16 +171,16 @@ def test_a_shallow_clone_reads_the_commits_it_has(folder: Path, tmp_path: Path) 
     old, new = committed(folder, SUITE), committed(folder, {"x": "x"})
     git(folder, "config", "uploadpack.allowAnySHA1InWant", "true")
     git(tmp_path, "clone", "--quiet", "--depth=1", folder.as_uri(), "clone")
-    assert config_at(Repository(tmp_path / "clone"), new, "evalgate.yaml").suite == "support-bot"
+    assert suite_at(Repository(tmp_path / "clone"), new, "evalgate.yaml").config.suite == "support-bot"
     with pytest.raises(InputError, match="cannot be read"):
-        config_at(Repository(tmp_path / "clone"), old, "evalgate.yaml")
+        suite_at(Repository(tmp_path / "clone"), old, "evalgate.yaml")
     remote = Remote.of(tmp_path / "clone", os.environ)
     found = suite_at(remote, old, "evalgate.yaml")
     assert (found.config.suite, found.unread, found.evalset is None) == ("support-bot", None, False)
     with pytest.raises(NoSuchFile):
-        config_at(remote, old, "nowhere.yaml")
+        suite_at(remote, old, "nowhere.yaml")
     with pytest.raises(RemoteError):
-        config_at(remote, "f" * 40, "evalgate.yaml")
+        suite_at(remote, "f" * 40, "evalgate.yaml")
 
 
 NAMES = st.sampled_from(["a", "b.yaml", ".h", "ab.yaml", "x"])
