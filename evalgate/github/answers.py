@@ -74,7 +74,10 @@ def reading(what: str) -> Iterator[None]:
 
 
 def unreadable(what: str) -> GitHubError:
-    return GitHubError(f"GitHub's answer for {what} is not what its description promises. Check GITHUB_API_URL")
+    return GitHubError(
+        f"what came as GitHub's answer for {what} is not one: a proxy or a portal may have answered in its place. "
+        "Check GITHUB_API_URL and the proxy"
+    )
 
 
 def comment_of(row: Json) -> Comment:

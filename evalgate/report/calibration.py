@@ -347,8 +347,8 @@ def _leave_them(found: Calibration) -> str:
     others = f"{more} more waver. " if more > 0 else ""
     return (
         f"{others}They can stay as they are: each case is compared with itself and weighs by its own noise. To keep "
-        "one out of judgement for a while (quarantine, docs/exceptions.md), pick it from runs that are older than "
-        "these: cases picked from the very runs that serve as baseline make the gate block what did not change."
+        "one out of judgement for a while (quarantine, in `evalgate-exceptions.yaml`), pick it from runs that are "
+        "older than these: cases picked from the very runs that serve as baseline make the gate block what did not change."
     )
 
 

@@ -33,6 +33,8 @@ _ASCII = str.maketrans(
     }
 )
 _GAP = "  "
+SHORTEST = 16
+"""Columns that a text or a name keeps: below that its ends say nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,7 @@ class Pen:
         spare = self._columns - sum(widths) - len(_GAP) * (len(widths) - 1)
         text_columns = [0, len(widths) - 1] if last_is_text else [0]
         for column in reversed(text_columns) if keeps_names else text_columns:
-            shortened = max(12, display_width(head[column]), widths[column] + min(spare, 0))
+            shortened = max(SHORTEST, display_width(head[column]), widths[column] + min(spare, 0))
             if shortened < widths[column]:
                 spare += widths[column] - shortened
                 widths[column] = shortened

@@ -180,8 +180,8 @@ def test_a_refusal_is_not_tried_again() -> None:
         (Trouble("POST", ".*", 401, body='{"message": "Bad credentials"}'), "wrong or has expired"),
         (Trouble("POST", ".*", 403, {"x-ratelimit-remaining": "0"}), "rate limit is used up"),
         (Trouble("POST", ".*", 404), "token may see it"),
-        (Trouble("POST", ".*", 201, body=HTML), "not what its description promises"),
-        (Trouble("POST", ".*", 201, body="[]"), "not what its description promises"),
+        (Trouble("POST", ".*", 201, body=HTML), "what came as GitHub's answer"),
+        (Trouble("POST", ".*", 201, body="[]"), "what came as GitHub's answer"),
     ],
 )
 def test_each_refusal_says_what_to_do(trouble: Trouble, message: str) -> None:
@@ -255,8 +255,8 @@ def test_no_more_is_read_than_an_artifact_may_have() -> None:
         (Trouble("STORAGE", "", 403, body=HTML), "answered 403"),
         (Trouble("STORAGE", "", 302, {"Location": "http://127.0.0.1:1/"}), "answered 302"),
         (Trouble("STORAGE", "", 200, {"Content-Length": "99", "Connection": "close"}, "PK"), "did not answer"),
-        (Trouble("GET", ".*zip", 302, {"Location": "ftp://elsewhere.invalid/x"}), "description promises"),
-        (Trouble("GET", ".*zip", 200, body=HTML), "description promises"),
+        (Trouble("GET", ".*zip", 302, {"Location": "ftp://elsewhere.invalid/x"}), "what came as GitHub's answer"),
+        (Trouble("GET", ".*zip", 200, body=HTML), "what came as GitHub's answer"),
         (Trouble("GET", ".*zip", 403, body='{"message": "Resource not accessible by integration"}'), "403"),
         (Trouble("GET", ".*zip", 410), "expired"),
     ],

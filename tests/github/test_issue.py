@@ -130,8 +130,8 @@ def test_an_issue_that_vanished_between_look_and_edit_is_made_anew(tmp_path: Pat
         (Trouble("POST", "/issues", 403, body='{"message": "Resource not accessible"}'), "issues: write"),
         (Trouble("POST", "/issues", 410, body='{"message": "Issues are disabled for this repo"}'), "Switch them on"),
         (Trouble("GET", "/issues", 404, body='{"message": "Not Found"}'), "the token may see it"),
-        (Trouble("GET", "/issues", 200, body=HTML), "is not what its description promises"),
-        (Trouble("GET", "/issues", 200, body='[{"number": 1}]'), "is not what its description promises"),
+        (Trouble("GET", "/issues", 200, body=HTML), "what came as GitHub's answer"),
+        (Trouble("GET", "/issues", 200, body='[{"number": 1}]'), "what came as GitHub's answer"),
     ],
 )  # fmt: skip
 def test_a_refusal_says_what_to_do(tmp_path: Path, trouble: Trouble, said: str) -> None:
