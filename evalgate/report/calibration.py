@@ -348,7 +348,8 @@ def _leave_them(found: Calibration) -> str:
     return (
         f"{others}They can stay as they are: each case is compared with itself and weighs by its own noise. To keep "
         "one out of judgement for a while (quarantine, in `evalgate-exceptions.yaml`), pick it from runs that are "
-        "older than these: cases picked from the very runs that serve as baseline make the gate block what did not change."
+        "older than these: cases picked from the very runs that serve as baseline make the gate block what did not "
+        "change."
     )
 
 
