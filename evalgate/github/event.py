@@ -18,6 +18,22 @@ from evalgate.records import Json
 PARENT = "HEAD^1"
 """The first parent of the commit that is checked out. A shallow clone knows its id without having it."""
 
+_OF_PULLS = ("pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment")
+_STARTED_OTHERWISE = (
+    "push",
+    "merge_group",
+    "schedule",
+    "workflow_dispatch",
+    "workflow_run",
+    "workflow_call",
+    "repository_dispatch",
+    "release",
+    "create",
+    "issue_comment",
+    "deployment",
+    "deployment_status",
+)
+
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _NOT_IN_BRANCHES = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^[-/]|/$")
@@ -62,6 +78,12 @@ class Situation:
     """Path of the workflow's file in the repository, or its name where the server tells no path."""
 
 
+def of_job(environ: Mapping[str, str]) -> Situation | None:
+    """As `read`; None too where nothing but GITHUB_ACTIONS tells of a job, as in a container that a job has started."""
+    told = ("GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH")
+    return read(environ) if any(environ.get(name) for name in told) else None
+
+
 def read(environ: Mapping[str, str]) -> Situation | None:
     """The situation of this job; None outside GitHub Actions.
 
@@ -71,12 +93,19 @@ def read(environ: Mapping[str, str]) -> Situation | None:
         return None
     variables = _Variables(environ)
     event = variables.text("GITHUB_EVENT_NAME")
+    if event not in (*_OF_PULLS, *_STARTED_OTHERWISE):
+        hint = "Run it on pull_request, merge_group, push, schedule or workflow_dispatch."
+        what = f"nobody knows what a run of the event {event[:40]!r} is to be compared with"
+        raise InputError(Fault(where="GITHUB_EVENT_NAME", what=what, hint=hint))
     repository = variables.matching("GITHUB_REPOSITORY", _REPOSITORY)
     server_url = environ.get("GITHUB_SERVER_URL", "https://github.com").rstrip("/")
     run_id = variables.number("GITHUB_RUN_ID")
     content = payload(environ)
     evaluated_sha = variables.matching("GITHUB_SHA", _SHA)
     pull = _Pull.of(content, repository, environ.get("GITHUB_REF", ""))
+    if pull is None and event in _OF_PULLS:
+        # Taken for another event it would be compared with itself.
+        raise garbled("there is no pull request in it")
     branch = pull.branch if pull else _branch(event, environ)
     default_branch = _checked(text(at(content, "repository", "default_branch")))
     start = _Start.of(event, content, pull, branch=branch, default_branch=default_branch, evaluated_sha=evaluated_sha)

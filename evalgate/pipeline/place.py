@@ -31,7 +31,7 @@ class Place:
         repository = Repository(folder)
         is_one = repository.head() is not None
         # A container that is told of GitHub Actions but of no event is somewhere else.
-        situation = event.read(environ) if environ.get("GITHUB_EVENT_NAME") else None
+        situation = event.of_job(environ)
         return Place(repository=repository if is_one else None, situation=situation, environ=environ)
 
     @property

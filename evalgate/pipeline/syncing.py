@@ -78,7 +78,7 @@ def write_file(file: Path, run: Run, store: str | None, *, outputs: Outputs = "f
 def refuse_elsewhere(sync: Sync) -> None:
     """Of a pull request, a merge group or a side branch nobody knows whether its commit will land."""
     environ = sync.options.environ
-    situation = event.read(environ) if environ.get("GITHUB_EVENT_NAME") else None
+    situation = event.of_job(environ)
     if situation is None:
         return
     branch = situation.default_branch

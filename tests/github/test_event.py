@@ -11,7 +11,7 @@ from fake_github import REPOSITORY
 from github_events import BASE, HEAD, MERGE, environment, pull_request
 
 from evalgate.errors import InputError
-from evalgate.github.event import Situation, read
+from evalgate.github.event import Situation, of_job, read
 
 REPOSITORY_PART = {"repository": {"full_name": REPOSITORY, "default_branch": "main"}}
 
@@ -121,6 +121,28 @@ def test_a_branch_is_told_by_its_ref_alone(tmp_path: Path) -> None:
     changes = {"GITHUB_REF_TYPE": "", "GITHUB_REF_NAME": "", "GITHUB_REF": "refs/heads/team/x"}
     assert situation(tmp_path, "push", REPOSITORY_PART, **changes).branch == "team/x"
     assert situation(tmp_path, "push", REPOSITORY_PART, **{**changes, "GITHUB_REF": "refs/tags/v1"}).branch is None
+
+
+@pytest.mark.parametrize("content", [{}, {"pull_request": "7"}, {"pull_request": None}])
+def test_a_pull_request_without_one_is_compared_with_nothing(tmp_path: Path, content: dict[str, Any]) -> None:
+    """Taken for another event, it would be compared with the very commit that it asks about, and pass."""
+    for event in ("pull_request", "pull_request_target"):
+        with pytest.raises(InputError, match="there is no pull request in it"):
+            situation(tmp_path, event, {**REPOSITORY_PART, **content})
+
+
+@pytest.mark.parametrize("event", ["watch", "issues", "no such event\n::error::"])
+def test_an_event_of_an_unknown_kind_is_compared_with_nothing(tmp_path: Path, event: str) -> None:
+    """It passed, held against an earlier run of its own commit."""
+    with pytest.raises(InputError, match="nobody knows what a run of the event"):
+        situation(tmp_path, event, REPOSITORY_PART)
+
+
+def test_an_event_that_has_no_name_is_not_taken_for_no_job(tmp_path: Path) -> None:
+    """Outside a job the newest run of this very commit may be the baseline."""
+    with pytest.raises(InputError, match="the variable is not set"):
+        of_job({"GITHUB_ACTIONS": "true", "GITHUB_EVENT_PATH": str(tmp_path / "event.json")})
+    assert of_job({"GITHUB_ACTIONS": "true"}) is None
 
 
 def test_an_enterprise_server_is_taken_from_the_environment(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Asked:
     @cached_property
     def situation(self) -> Situation | None:
         """What GitHub Actions says of this job; None elsewhere. Raises InputError for a garbled event."""
-        return event.read(self.environ) if self.environ.get("GITHUB_EVENT_NAME") else None
+        return event.of_job(self.environ)
 
     @property
     def history_store(self) -> str:
