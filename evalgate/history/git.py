@@ -16,6 +16,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
+from evalgate.errors import Fault, InputError
+
 TIMEOUT_S = 20.0
 
 SHALLOW = "this clone is shallow: fetch older commits (fetch-depth: 0)"
@@ -121,6 +123,14 @@ class Repository:
     def is_tracked(self, path: Path) -> bool:
         """Whether git keeps a file of the work tree."""
         return bool(self._ask("ls-files", "--", str(path)))
+
+    def check_not_brought(self, path: Path) -> None:
+        """Raises InputError where a file or folder that evalgate keeps for itself came with the commit: whoever wrote
+        the commit could have written into it what they are compared with."""
+        if path.exists() and self.is_tracked(path.resolve()):
+            what = "is part of the commit, so whoever wrote that could say what earlier runs measured"
+            hint = "Take it out: `git rm -r --cached .evalgate`, and `.evalgate/` into .gitignore."
+            raise InputError(Fault(where=str(path), what=what, hint=hint))
 
     def user(self) -> str | None:
         """Who works here: `user.name` as git's settings have it."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evalgate.errors import RemoteError, RemoteFault
-from evalgate.history.git import Entry
+from evalgate.history.git import Entry, Repository
 from evalgate.history.remote_scratch import Scratch
 from evalgate.history.remote_settings import OURS, Access, access
 
@@ -49,9 +49,11 @@ class Remote:
 
         Credentials are the user's own git set-up; in GitHub Actions also the variable GITHUB_TOKEN, for GitHub's host
         only. Where no remote has this name and there is just one, it is that one. Raises InputError where there is no
-        repository or no such remote. Asks nobody yet.
+        repository or no such remote, or where the scratch repository came with a commit. Asks nobody yet.
         """
-        return cls(folder.absolute() / SCRATCH, access(folder, environ, name))
+        scratch = folder.absolute() / SCRATCH
+        Repository(folder).check_not_brought(scratch)
+        return cls(scratch, access(folder, environ, name))
 
     @property
     def place(self) -> str:

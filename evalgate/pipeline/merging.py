@@ -65,6 +65,7 @@ def merge_shards(options: MergeOptions, *, now: datetime | None = None) -> Done:
     store = options.store or store_of(config)
     notes = [*merged.notes, *([without_its_rules(run, config)] if config is None else [])]
     place = Place.of((options.config or DEFAULT_CONFIG).absolute().parent, options.environ)
+    place.check_store(store)
     try:
         with open_history(store) as history:
             judged, more = _recorded_and_judged(run, rules, config, history, place, options, now)

@@ -16,6 +16,8 @@ from evalgate.pipeline.start import start
 from evalgate.records import CONFIG, Json, Run
 from evalgate.report import model
 
+_FILE = "sqlite:///"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -33,6 +35,11 @@ class Place:
         # A container that is told of GitHub Actions but of no event is somewhere else.
         situation = event.of_job(environ)
         return Place(repository=repository if is_one else None, situation=situation, environ=environ)
+
+    def check_store(self, store: str) -> None:
+        """Raises InputError where a job's history is a file of the very commit that is to be judged by it."""
+        if self.situation is not None and self.repository is not None and store.startswith(_FILE):
+            self.repository.check_not_brought(Path(store.removeprefix(_FILE)))
 
     @property
     def commit(self) -> str | None:

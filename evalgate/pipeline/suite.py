@@ -175,6 +175,7 @@ def run_suite(options: RunOptions, *, progress: Progress | None = None, now: dat
     config = suite.config
     store = options.store or config.history_store
     place = Place.of(config.base_dir, options.environ)
+    place.check_store(store)
     base = Base(config=config, place=place, evalset=lambda: suite.evalset)
     is_known = place.start is not None or place.repository is None
     ruling = base.ruling(place.start) if options.gated and is_known else None
@@ -478,20 +479,21 @@ def gate_again(options: GateOptions, *, now: datetime | None = None) -> Done:
     now = now or datetime.now(UTC)
     config = config_here(options.config, options.environ)
     store = options.store or store_of(config)
+    place = Place.of((options.config or DEFAULT_CONFIG).absolute().parent, options.environ)
+    place.check_store(store)
     try:
-        return _gate_again(store, config, options, now)
+        return _gate_again(store, config, place, options, now)
     except StoreError as error:
         return nothing_done(VerdictName.ERROR, str(error), Rules(), None, now)
 
 
-def _gate_again(store: str, config: Config | None, options: GateOptions, now: datetime) -> Done:
+def _gate_again(store: str, config: Config | None, place: Place, options: GateOptions, now: datetime) -> Done:
     with open_history(store, create=False) as history:
         # Of several suites in one store, the configuration's own is meant.
         suite = config.suite if config is not None and options.run == "latest" else None
         run = history.read_run(options.run, suite=suite)
         is_meant = config is not None and (options.config is not None or config.suite == run.suite)
         rules: Rules = config.rules if config is not None and is_meant else Rules()
-        place = Place.of((options.config or DEFAULT_CONFIG).absolute().parent, options.environ)
         exempt = config.exceptions if config is not None and is_meant else Exceptions()
         base = base_of(config, run, place) if is_meant else None
         against = compared_with(

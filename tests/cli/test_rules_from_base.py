@@ -149,6 +149,28 @@ def test_a_configuration_that_was_moved_is_held_against_where_it_was(
     assert "; this change weakens how it is judged in " in found["reason"]
 
 
+@pytest.mark.parametrize("through_a_link", [False, True])
+def test_a_change_cannot_bring_the_history_that_it_is_judged_by(
+    project: Project, monkeypatch: pytest.MonkeyPatch, through_a_link: bool
+) -> None:
+    """A history of bad runs that is committed with the change would hide any drop."""
+    recorded(project, gate=HEAD_DECIDES)
+    folder = project.folder / ".evalgate"
+    if through_a_link:
+        folder.rename(project.folder / "elsewhere")
+        folder.symlink_to("elsewhere")
+    forced = project.folder / ("elsewhere" if through_a_link else ".evalgate")
+    git(project.folder, "switch", "--quiet", "-c", "bring")
+    git(project.folder, "add", "--force", str(forced / "history.db"))
+    as_pull_request(project, monkeypatch)
+    for command in (("run",), ("gate", "latest")):
+        said = project.evalgate(*command)
+        assert (said.code, said.out) == (2, ""), said.out
+        assert (
+            "history.db: is part of the commit, so whoever wrote that could say what earlier runs measured" in said.err
+        )
+
+
 def test_what_an_own_scorer_imports_is_shown_where_it_is_altered(project: Project) -> None:
     """The helper of a scorer judges as much as the scorer does."""
     recorded(project, gate=STRICT)

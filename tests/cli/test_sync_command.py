@@ -66,6 +66,21 @@ def by_hand(hosted: Hosted, path: str, content: bytes) -> None:
     git(hosted.bare, "update-ref", f"refs/heads/{BRANCH}", commit)
 
 
+def test_a_scratch_repository_that_came_with_a_commit_is_not_used(repository: Project, hosted: Hosted) -> None:
+    """Its settings would start programs and lead elsewhere, its objects would be the history."""
+    scratch = hosted.clone / ".evalgate" / "remote.git"
+    scratch.mkdir(parents=True)
+    git(scratch, "init", "--quiet", "--bare", ".")
+    trap = hosted.clone / "started"
+    git(scratch, "config", "remote.origin.uploadpack", f"touch {trap}; git-upload-pack")
+    git(hosted.clone, "add", "--force", ".evalgate")
+    for command in (("sync", "pull"), ("sync", "push"), ("sync", "compact")):
+        said = repository.evalgate(*command)
+        assert (said.code, said.out) == (2, ""), said.out
+        assert "remote.git: is part of the commit" in said.err
+    assert not trap.exists()
+
+
 def test_a_run_made_here_is_the_baseline_there(repository: Project, hosted: Hosted) -> None:
     """Pushed from one store, pulled into another with its verdict and its blessing; the clone is as it was."""
     run = ran(repository)
