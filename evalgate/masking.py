@@ -241,11 +241,13 @@ def _forms(secret: str) -> Iterable[str]:
 
     raw = secret.encode("utf-8", "surrogatepass")
     yield secret
-    for quoted in (quote(raw, safe=""), quote_plus(raw)):
+    # A path's slashes may stay as they are; a URL inside a URL is quoted twice.
+    for quoted in (quote(raw, safe=""), quote_plus(raw), quote(raw), quote(quote(raw, safe=""), safe="")):
         yield quoted
         yield re.sub("%[0-9A-F]{2}", lambda found: found.group().lower(), quoted)
     for spelt in (json.dumps(secret), json.dumps(secret, ensure_ascii=False)):
         yield spelt[1:-1]
+        yield spelt[1:-1].replace("/", "\\/")  # as PHP and some gateways write it
         yield json.dumps(spelt[1:-1])[1:-1]  # JSON in JSON, as in a tool's arguments
     yield html.escape(secret)
     yield html.escape(secret, quote=False)

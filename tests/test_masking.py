@@ -13,6 +13,13 @@ from hypothesis import strategies as st
 from evalgate.masking import excerpt, is_secret_name, mask, secret_headers
 
 
+def test_a_secret_with_slashes_is_masked_as_others_escape_it() -> None:
+    """A key in Base64 has slashes: quoted as part of a path, twice, or in JSON from PHP it was left readable."""
+    secret = "sk-Zq8/Xy+7mNpQrStUvWx0123456789=="
+    for spelling in (quote(secret), quote(quote(secret, safe=""), safe=""), secret.replace("/", "\\/")):
+        assert spelling not in mask(f"no such key: {spelling}.", [secret])
+
+
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=4, max_size=40), st.text(max_size=30))
 def test_a_secret_is_masked_in_every_spelling(secret: str, around: str) -> None:
     """As it is, Base64, URL-quoted and JSON-escaped: what is left has none of them."""
