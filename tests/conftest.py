@@ -30,7 +30,7 @@ _REQUESTS = pytest.StashKey[int]()
 def pytest_configure(config: pytest.Config) -> None:
     """Where no bytecode is to lie beside the sources, all processes of the session share a folder that ends with it.
 
-    Without one, each of some hundred would compile all of evalgate anew: half a second of a processor.
+    Without one, each of some hundred would compile all of evalgate anew.
     """
     if sys.dont_write_bytecode and not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="bytecode-")
