@@ -72,6 +72,8 @@ class Base:
 
     def _ruling(self, commit: str | Lost | None) -> Ruling:
         if commit is None:
+            if not self._asks and not self._is_in_ci:
+                return self._own()  # that there is nothing to compare with is said already
             return self._unseen("there is no commit to compare with", "there is no base")
         if isinstance(commit, Lost):
             return self._undecided(commit.why) if self._asks else self._unseen(commit.why, is_news=True)

@@ -349,6 +349,16 @@ def test_a_job_without_a_repository_has_no_rules_of_a_base(
     assert found["usage"]["calls"] == (0 if expected == "error" else 18)
 
 
+def test_a_first_run_on_ones_own_machine_is_told_nothing_of_earlier_rules(project: Project) -> None:
+    """That it has no baseline says it all."""
+    repository(project.folder)
+    build(project, categories=SIZES)
+    committed(project.folder, {".gitignore": ".evalgate\n__pycache__\n"})
+    found = verdict(project)
+    assert found["verdict"] == "no_baseline"
+    assert not [note for note in found["notes"] if "rules" in note]
+
+
 def test_outside_a_repository_nothing_is_told(project: Project) -> None:
     """There is nothing to compare with."""
     build(project, categories=SIZES, gate=HEAD_DECIDES)
