@@ -43,9 +43,7 @@ jobs:
 """
 
 
-def found(
-    folder: Path, text: str = WORKFLOW, action: str = f"/home/runner/work/_actions/acme/evalgate/{SHA}"
-) -> list[str]:
+def found(folder: Path, text: str = WORKFLOW, action: str = f"/runner/_actions/acme/evalgate/{SHA}") -> list[str]:
     file = folder / ".github" / "workflows" / "gate.yml"
     file.parent.mkdir(parents=True)
     file.write_text(text)
