@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from evalgate.history.listing import Blessing
     from evalgate.pipeline.baselines import Blessed, Outlook
     from evalgate.records import Json
-    from evalgate.report.pages import Format as PageFormat
     from evalgate.report.pages import Part
     from evalgate.runner.progress import Progress
 
@@ -57,7 +55,9 @@ def list_baselines(
     from evalgate.pipeline.load import DEFAULT_CONFIG
 
     found = outlook(config or DEFAULT_CONFIG, store, os.environ, now=datetime.now(UTC))
-    console.deliver_page(lambda kind: _drawn(kind, _listed(found), _listed_as_json(found)), format, output, write)
+    console.deliver_page(
+        lambda kind: console.drawn(kind, _listed(found), _listed_as_json(found)), format, output, write
+    )
     return 0
 
 
@@ -119,7 +119,7 @@ def bless_run(
     )
     done = bless(options, now=now)
     document = {"suite": done.suite, **_blessing(done.blessing, now), "changed_cases": done.changed}
-    console.put(_drawn(format.value, _blessed(done), document), output)
+    console.put(console.drawn(format.value, _blessed(done), document), output)
     return 0
 
 
@@ -130,15 +130,6 @@ def _progress() -> Progress:
 
 
 # ---- pages ------------------------------------------------------------------------------------------------
-
-
-def _drawn(kind: PageFormat, parts: Sequence[Part], document: Json) -> str:
-    from evalgate.report.escape import json_document
-    from evalgate.report.pages import as_markdown, as_text
-
-    if kind == "json":
-        return json_document(document)
-    return as_markdown(parts) if kind == "markdown" else as_text(parts, console.pen(sys.stdout))
 
 
 def _listed(found: Outlook) -> list[Part]:

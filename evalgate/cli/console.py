@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evalgate.records import Json, Run, Verdict
     from evalgate.report.model import Report
     from evalgate.report.pages import Format as PageFormat
+    from evalgate.report.pages import Part
     from evalgate.report.pen import Pen
 
 
@@ -105,6 +106,16 @@ def deliver_page(
     for item in also:
         write(item.file, draw(kinds[item.format]))
     put(draw(format.value), output)
+
+
+def drawn(kind: PageFormat, parts: Sequence[Part], document: Json) -> str:
+    """A page in this format: its parts as text or Markdown, or the document as JSON."""
+    from evalgate.report.escape import json_document
+    from evalgate.report.pages import as_markdown, as_text
+
+    if kind == "json":
+        return json_document(document)
+    return as_markdown(parts) if kind == "markdown" else as_text(parts, pen(sys.stdout))
 
 
 def write_also(

@@ -36,8 +36,6 @@ def doctor(
     from evalgate import __version__
     from evalgate.pipeline.doctor import Asked, examine
     from evalgate.pipeline.load import DEFAULT_CONFIG
-    from evalgate.report.escape import json_document
-    from evalgate.report.pages import as_markdown, as_text
 
     asked = Asked(
         config=config or DEFAULT_CONFIG,
@@ -49,12 +47,7 @@ def doctor(
         environ=os.environ,
     )
     found = examine(asked, tell=_telling(sys.stderr.isatty()))
-    pages = {
-        "json": lambda: json_document(_as_json(found)),
-        "markdown": lambda: as_markdown(_parts(found)),
-        "text": lambda: as_text(_parts(found), console.pen(sys.stdout)),
-    }
-    console.deliver_page(lambda kind: pages[kind](), format, output, write)
+    console.deliver_page(lambda kind: console.drawn(kind, _parts(found), _as_json(found)), format, output, write)
     return found.exit_code
 
 

@@ -55,7 +55,7 @@ def push_runs(
     done = push(what or (), SyncOptions(config=config, store=store, environ=os.environ))
     for warning in done.warnings:
         console.say(f"warning: {warning}")
-    console.put(_drawn(format, _pushed(done), _pushed_as_json(done)), output)
+    console.put(console.drawn(format.value, _pushed(done), _pushed_as_json(done)), output)
     return 0
 
 
@@ -82,7 +82,7 @@ def pull_runs(
     for warning in done.warnings:
         console.say(f"warning: {warning}")
     _tell_skipped(done.skipped)
-    console.put(_drawn(format, _pulled(done), _pulled_as_json(done)), output)
+    console.put(console.drawn(format.value, _pulled(done), _pulled_as_json(done)), output)
     return 0
 
 
@@ -99,7 +99,7 @@ def compact_runs(
     check_places([output])
     place, done = compact(SyncOptions(config=config, store=store, environ=os.environ))
     _tell_skipped(done.left)
-    console.put(_drawn(format, _compacted(place, done), _compacted_as_json(done)), output)
+    console.put(console.drawn(format.value, _compacted(place, done), _compacted_as_json(done)), output)
     return 0
 
 
@@ -109,17 +109,6 @@ def _tell_skipped(faults: Sequence[Fault]) -> None:
 
 
 # ---- pages ------------------------------------------------------------------------------------------------
-
-
-def _drawn(format: Format, parts: Sequence[Part], document: Json) -> str:
-    import sys
-
-    from evalgate.report.escape import json_document
-    from evalgate.report.pages import as_markdown, as_text
-
-    if format is Format.JSON:
-        return json_document(document)
-    return as_markdown(parts) if format is Format.MARKDOWN else as_text(parts, console.pen(sys.stdout))
 
 
 def _pushed(done: Pushed) -> list[Part]:
